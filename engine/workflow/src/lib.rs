@@ -1,1 +1,16 @@
-//! Skeleton.
+//! What a workflow is and what may happen to it, decided without I/O, clock or randomness.
+//!
+//! # Layout
+//! - [`state`]: the states of tasks and steps, and the one table of allowed transitions
+//! - [`template`]: a workflow's definition, read from YAML and checked as a whole
+//! - [`yaml`]: YAML with positions, limits, and errors that point at their line
+//! - [`retry`]: backoff, and when a failure is final
+
+pub mod retry;
+pub mod state;
+pub mod template;
+pub mod yaml;
+
+pub use retry::RetryPolicy;
+pub use state::{StepState, TaskState};
+pub use template::{StepTemplate, Template};

@@ -1,0 +1,139 @@
+//! A workflow's definition: what its steps are, who handles them and what they wait for.
+//!
+//! ```yaml
+//! namespace: orders
+//! name: fulfil
+//! version: 1                      # 1 unless told
+//! description: Charge, then ship  # optional
+//! steps:
+//!   - name: charge
+//!     handler: charge_card
+//!     retry: {max_attempts: 5, backoff_initial_ms: 100, backoff_max_ms: 30000}
+//!   - name: ship
+//!     handler: ship_parcel
+//!     depends_on: [charge]
+//! ```
+//! Steps stand in any order; what is left out of `retry` is as in [`RetryPolicy::default`].
+
+mod graph;
+mod read;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::retry::RetryPolicy;
+use crate::yaml::Diagnostic;
+
+/// Most steps in one template.
+pub const STEPS_MAX: usize = 10_000;
+
+/// Most dependencies in one template, over all its steps.
+pub const EDGES_MAX: usize = 100_000;
+
+/// Longest namespace, template name, step name or handler name, in characters.
+pub const NAME_CHARS_MAX: usize = 63;
+
+/// Longest description, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 4_096;
+
+/// A workflow's definition, checked as a whole: names are well formed and unique, every dependency
+/// exists, and there is no cycle. Only [`Template::parse`] makes one.
+///
+/// As JSON it is the canonical definition: every field, with its default where none was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Template {
+    /// Whose template this is; a queue and its workers serve one namespace.
+    pub namespace: String,
+    /// The template's name in its namespace.
+    pub name: String,
+    /// Which edition of it, from 1 on.
+    pub version: i32,
+    /// What it is for; empty unless told.
+    pub description: String,
+    /// The steps in the order of the file; a step's number is its place in it, from 0 on.
+    pub steps: Vec<StepTemplate>,
+}
+
+/// One step of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StepTemplate {
+    /// The step's name in its template.
+    pub name: String,
+    /// The handler that a worker runs for it.
+    pub handler: String,
+    /// The steps that must be Complete before this one runs, in the order of the file.
+    pub depends_on: Vec<String>,
+    /// How it is tried again.
+    pub retry: RetryPolicy,
+    /// The numbers of the steps in `depends_on`, in the same order.
+    #[serde(skip)]
+    pub parents: Vec<usize>,
+}
+
+impl Template {
+    /// Reads a template. `source_name` is what errors call it, usually a path.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each error at its position, in the order of the file. Bad
+    /// YAML syntax comes alone.
+    pub fn parse(source_name: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
+        read::template(source_name, text)
+    }
+
+    /// The canonical definition, which a running task keeps.
+    #[must_use]
+    pub fn definition(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a template is texts, numbers and lists, which are JSON")
+    }
+
+    /// SHA-256 of the canonical definition, as 64 hexadecimal digits. The same for two files that
+    /// differ only in comments, layout, the order of keys, or defaults left out; the order of
+    /// steps and of dependencies counts.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        // Serialised from the structs, whose order of fields is fixed; that of a JSON map isn't.
+        let canonical = serde_json::to_vec(self)
+            .expect("a template is texts, numbers and lists, which are JSON");
+        Sha256::digest(canonical)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Every dependency as (number of the parent, number of the child), by child.
+    pub fn edges(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.steps.iter().enumerate().flat_map(|(child_no, step)| {
+            step.parents
+                .iter()
+                .map(move |&parent_no| (parent_no, child_no))
+        })
+    }
+
+    /// How many steps must run one after the other: the longest path, counted in steps.
+    #[must_use]
+    pub fn stages(&self) -> usize {
+        let parents: Vec<&[usize]> = self.steps.iter().map(|step| &step.parents[..]).collect();
+        graph::levels(&parents)
+            .into_iter()
+            .flatten()
+            .max()
+            .map_or(0, |level| level + 1)
+    }
+
+    /// The number of the step of this name.
+    #[must_use]
+    pub fn step_no(&self, name: &str) -> Option<usize> {
+        self.steps.iter().position(|step| step.name == name)
+    }
+}
+
+/// Whether `name` can name a namespace, template, step or handler: `^[a-z][a-z0-9_]{0,62}$`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    name.len() <= NAME_CHARS_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(plain)
+}
