@@ -4,8 +4,10 @@
 //! - [`state`]: the states of tasks and steps, and the one table of allowed transitions
 //! - [`template`]: a workflow's definition, read from YAML and checked as a whole
 //! - [`yaml`]: YAML with positions, limits, and errors that point at their line
+//! - [`readiness`]: which steps can run now, the twin of the SQL functions
 //! - [`retry`]: backoff, and when a failure is final
 
+pub mod readiness;
 pub mod retry;
 pub mod state;
 pub mod template;
