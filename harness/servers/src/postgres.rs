@@ -1,0 +1,420 @@
+//! A private PostgreSQL server.
+
+mod binaries;
+mod settings;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::account::Account;
+use crate::directory;
+use crate::port::Port;
+use crate::process::ServerProcess;
+use crate::{Ending, Guardian, ServerError, secret};
+
+pub use binaries::{Origin, PostgresBinaries};
+pub use settings::{PostgresOptions, StatementTracking};
+
+const SERVER: &str = "PostgreSQL";
+/// The superuser's role.
+const SUPERUSER: &str = "postgres";
+/// Crash recovery of a few gigabytes of WAL included.
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const PORT_ATTEMPTS_MAX: u32 = 5;
+/// `sun_path` of a socket address, without its final zero.
+const SOCKET_PATH_MAX_BYTES: usize = 107;
+
+/// A private PostgreSQL server. Dropping it ends the server and removes its directory, as does
+/// the end of this process by any cause.
+///
+/// It listens on 127.0.0.1, where each role has a password (it is in the URLs), and on a socket
+/// in its directory, which only its own account and root can enter.
+#[derive(Debug)]
+pub struct Postgres {
+    binaries: PostgresBinaries,
+    account: Option<Account>,
+    directory: PathBuf,
+    port: Port,
+    password: String,
+    process: Option<ServerProcess>,
+    guardian: Guardian,
+}
+
+impl Postgres {
+    /// Makes a new cluster and starts it: about 0.8 s, nearly all of it `initdb`.
+    ///
+    /// # Errors
+    /// When a setting would weaken durability, the directory or the binaries cannot be used, or
+    /// the server does not start; the error has the end of its log.
+    pub fn start(
+        binaries: &PostgresBinaries,
+        options: PostgresOptions,
+    ) -> Result<Postgres, ServerError> {
+        options.check()?;
+        let begun = Instant::now();
+        let account = Account::to_drop_to("postgres")?;
+        binaries.check_reachable(account.as_ref())?;
+        let guardian = Guardian::start().map_err(process_error)?;
+        let base = options.base_dir.as_deref();
+        let directory = directory::create(base, "postgres", account.as_ref())?;
+        guardian.watch_dir(&directory).map_err(process_error)?;
+        let mut postgres = Postgres {
+            binaries: binaries.clone(),
+            account,
+            directory,
+            port: Port::reserve()?,
+            password: secret::password().map_err(process_error)?,
+            process: None,
+            guardian,
+        };
+        postgres.check_socket_path()?;
+        postgres.initdb()?;
+        postgres.start_on_a_free_port(&options)?;
+        if binaries.has_statement_statistics {
+            postgres.psql("postgres", "CREATE EXTENSION pg_stat_statements;\n", &[])?;
+        }
+        tracing::info!(
+            port = postgres.port.number(),
+            pid = postgres.pid(),
+            version = %binaries.version,
+            elapsed_ms = begun.elapsed().as_millis(),
+            "PostgreSQL started"
+        );
+        Ok(postgres)
+    }
+
+    /// The URL of `database` for `role`, over TCP on 127.0.0.1.
+    pub fn url(&self, database: &str, role: &str) -> String {
+        let (password, port) = (&self.password, self.port.number());
+        format!(
+            "postgres://{role}:{password}@{}:{port}/{database}",
+            Ipv4Addr::LOCALHOST
+        )
+    }
+
+    /// The URL of `database` for the superuser `postgres`, over TCP.
+    pub fn superuser_url(&self, database: &str) -> String {
+        self.url(database, SUPERUSER)
+    }
+
+    /// The URL of `database` for `role`, over the socket: for this account and root only.
+    pub fn socket_url(&self, database: &str, role: &str) -> String {
+        format!(
+            "{}?host={}",
+            self.url(database, role),
+            self.directory.display()
+        )
+    }
+
+    /// The TCP port; it stays the same for the server's whole life.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// The postmaster's process id, or `None` while it is stopped.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.child.id())
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// The server's log, of all starts: lock waits longer than a second and deadlocks are in it.
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("postgres.log")
+    }
+
+    /// The binaries that it runs.
+    pub fn binaries(&self) -> &PostgresBinaries {
+        &self.binaries
+    }
+
+    /// Makes an ordinary role that can log in, and a database that it owns.
+    ///
+    /// # Errors
+    /// When either exists, or the server is stopped.
+    pub fn create_role_and_database(&self, role: &str, database: &str) -> Result<(), ServerError> {
+        let script = "CREATE ROLE :\"role\" LOGIN PASSWORD :'password';\n\
+                      CREATE DATABASE :\"database\" OWNER :\"role\";\n";
+        let variables = [
+            ("role", role),
+            ("database", database),
+            ("password", &self.password),
+        ];
+        self.psql("postgres", script, &variables)
+    }
+
+    /// Runs a script of SQL (or of psql's own commands) as the superuser, up to its first error.
+    /// Each of `variables` can be named in it as `:name`, `:'name'` or `:"name"`.
+    ///
+    /// # Errors
+    /// When a statement fails, with psql's message, or the server is stopped.
+    pub fn psql(
+        &self,
+        database: &str,
+        script: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<(), ServerError> {
+        let psql = self.binaries.directory.join("psql");
+        let mut command = Command::new(&psql);
+        self.environment(&mut command);
+        command
+            .args([
+                "-X",
+                "-q",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                SUPERUSER,
+                "-f",
+                "-",
+            ])
+            .arg("-h")
+            .arg(&self.directory)
+            .args(["-p", &self.port.number().to_string(), "-d", database])
+            .args(
+                variables
+                    .iter()
+                    .flat_map(|(name, value)| ["-v".into(), format!("{name}={value}")]),
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(process_error)?;
+        let mut input = child.stdin.take().expect("psql's standard input is piped");
+        // When psql has ended early, its own message says why.
+        let _ = input.write_all(script.as_bytes());
+        drop(input);
+        let output = child.wait_with_output().map_err(process_error)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(ServerError::Broken {
+            program: psql,
+            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            remedy: format!("The server's log is {}", self.log_path().display()),
+        })
+    }
+
+    /// Stops it as a crash would (`pg_ctl -m immediate`): nothing is flushed, and the next start
+    /// recovers from the WAL.
+    ///
+    /// # Errors
+    /// When it does not stop within 30 s.
+    pub fn stop_immediate(&mut self) -> Result<(), ServerError> {
+        self.stop(Signal::QUIT)
+    }
+
+    /// Stops it in order (`pg_ctl -m fast`): transactions are rolled back, a checkpoint is made.
+    ///
+    /// # Errors
+    /// When it does not stop within 30 s.
+    pub fn stop_fast(&mut self) -> Result<(), ServerError> {
+        self.stop(Signal::INT)
+    }
+
+    /// Starts it again after a stop, on the same port and data.
+    ///
+    /// # Errors
+    /// When it runs already, or does not start within 60 s.
+    pub fn start_again(&mut self) -> Result<(), ServerError> {
+        match &mut self.process {
+            None => self.launch(),
+            Some(_) => Err(ServerError::State {
+                server: SERVER,
+                state: "running already",
+            }),
+        }
+    }
+
+    fn stop(&mut self, signal: Signal) -> Result<(), ServerError> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        if let Err(error) = process.stop(signal, STOP_LIMIT) {
+            self.process = Some(process);
+            return Err(error);
+        }
+        self.guardian
+            .forget_pid(process.child.id())
+            .map_err(process_error)
+    }
+
+    fn initdb(&self) -> Result<(), ServerError> {
+        let password_file = self.directory.join("password");
+        self.write(&password_file, &self.password)?;
+        let initdb = self.binaries.directory.join("initdb");
+        let mut command = self
+            .guardian
+            .command(&initdb, Ending::Kill)
+            .map_err(process_error)?;
+        self.environment(&mut command);
+        self.run_under_account(&mut command);
+        let output = command
+            .arg("-D")
+            .arg(self.data_dir())
+            .args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--no-sync"])
+            // The socket is in a closed directory. Over TCP the password goes in clear, to be
+            // checked against its hash: loopback only, and free of SCRAM's 4,096 rounds.
+            .args(["--auth-local=trust", "--auth-host=password"])
+            .arg(format!("--pwfile={}", password_file.display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+            .map_err(process_error)?;
+        fs::remove_file(&password_file).map_err(|source| ServerError::Directory {
+            path: password_file,
+            source,
+        })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(ServerError::Broken {
+            program: initdb,
+            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            remedy: binaries::REINSTALL.to_owned(),
+        })
+    }
+
+    /// Another program may take the port between the look and the start: then another one.
+    fn start_on_a_free_port(&mut self, options: &PostgresOptions) -> Result<(), ServerError> {
+        let defaults = self.data_dir().join("postgresql.conf");
+        let defaults = fs::read_to_string(&defaults).map_err(|source| ServerError::Directory {
+            path: defaults,
+            source,
+        })?;
+        let mut attempt = 1;
+        loop {
+            let own = options.lines(&self.directory, self.port.number(), &self.binaries);
+            self.write(
+                &self.data_dir().join("postgresql.conf"),
+                &format!("{defaults}\n{own}"),
+            )?;
+            match self.launch() {
+                Err(ServerError::Start { last_lines, .. })
+                    if last_lines.contains("Address already in use")
+                        && attempt < PORT_ATTEMPTS_MAX =>
+                {
+                    tracing::info!(port = self.port.number(), "the port was taken: another one");
+                    attempt += 1;
+                    self.port = Port::reserve()?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn launch(&mut self) -> Result<(), ServerError> {
+        let log_path = self.log_path();
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&log_path)
+            .map_err(|source| ServerError::Directory {
+                path: log_path.clone(),
+                source,
+            })?;
+        let program = self.binaries.directory.join("postgres");
+        let mut command = self
+            .guardian
+            .command(program, Ending::Quit)
+            .map_err(process_error)?;
+        self.environment(&mut command);
+        self.run_under_account(&mut command);
+        let child = command
+            .arg("-D")
+            .arg(self.data_dir())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .map_err(process_error)?;
+        let mut process = ServerProcess {
+            child,
+            server: SERVER,
+            log: log_path,
+        };
+        // The same sign that pg_ctl waits for; the first line tells that it is this start's.
+        let status = self.data_dir().join("postmaster.pid");
+        let pid = process.child.id().to_string();
+        let started = process.wait_until_ready(START_LIMIT, || {
+            fs::read_to_string(&status).is_ok_and(|text| {
+                let mut lines = text.lines();
+                lines.next() == Some(&pid) && lines.nth(6).is_some_and(|l| l.trim() == "ready")
+            })
+        });
+        if let Err(error) = started {
+            // Ended with the guardian if even that fails; the first error says more.
+            let _ = process.stop(Signal::KILL, STOP_LIMIT);
+            return Err(error);
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Nothing of the user's own PG* variables reaches it.
+    fn environment(&self, command: &mut Command) {
+        let libraries = std::env::var_os("LD_LIBRARY_PATH");
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.directory)
+            .env("LC_ALL", "C")
+            .envs(libraries.map(|path| ("LD_LIBRARY_PATH", path)))
+            .current_dir("/");
+    }
+
+    fn run_under_account(&self, command: &mut Command) {
+        if let Some(account) = &self.account {
+            account.apply(command);
+        }
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), ServerError> {
+        let own = || match &self.account {
+            Some(account) => account.own(path),
+            None => Ok(()),
+        };
+        fs::write(path, text)
+            .and_then(|()| own())
+            .map_err(|source| ServerError::Directory {
+                path: path.to_path_buf(),
+                source,
+            })
+    }
+
+    fn check_socket_path(&self) -> Result<(), ServerError> {
+        let path = self.directory.join(".s.PGSQL.00000");
+        if path.as_os_str().len() > SOCKET_PATH_MAX_BYTES {
+            return Err(ServerError::SocketPath { path });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Err(error) = self.guardian.end() {
+            tracing::error!(%error, directory = %self.directory.display(),
+                "PostgreSQL's guardian was gone: the server may still run");
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = process.stop(Signal::QUIT, STOP_LIMIT);
+        }
+    }
+}
+
+fn process_error(source: io::Error) -> ServerError {
+    ServerError::Process {
+        server: SERVER,
+        source,
+    }
+}

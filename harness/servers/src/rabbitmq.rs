@@ -1,0 +1,331 @@
+//! A private RabbitMQ server.
+
+mod binaries;
+mod settings;
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::account::Account;
+use crate::directory;
+use crate::process::ServerProcess;
+use crate::{Ending, Guardian, ServerError, secret};
+
+pub use binaries::RabbitMqBinaries;
+use settings::Ports;
+pub use settings::RabbitMqOptions;
+
+const SERVER: &str = "RabbitMQ";
+const USER: &str = "stepmark";
+/// 6 s on two idle cores; several starts and builds may share them.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const PORT_ATTEMPTS_MAX: u32 = 3;
+/// A broker that takes a connection answers its header at once.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A private RabbitMQ broker. Dropping it ends the broker and removes its directory, as does the
+/// end of this process by any cause.
+///
+/// It listens on 127.0.0.1, where its one user has a password (it is in the URL), and has an epmd
+/// of its own. Its Prometheus plugin answers on [`RabbitMq::prometheus_url`].
+#[derive(Debug)]
+pub struct RabbitMq {
+    binaries: RabbitMqBinaries,
+    account: Option<Account>,
+    directory: PathBuf,
+    ports: Ports,
+    password: String,
+    epmd: Option<ServerProcess>,
+    process: Option<ServerProcess>,
+    guardian: Guardian,
+}
+
+impl RabbitMq {
+    /// Starts a new, empty broker: about 6 s, the time that its virtual machine takes to load.
+    ///
+    /// # Errors
+    /// When the directory or the binaries cannot be used, or the broker does not start; the error
+    /// has the end of its log.
+    pub fn start(
+        binaries: &RabbitMqBinaries,
+        options: RabbitMqOptions,
+    ) -> Result<RabbitMq, ServerError> {
+        let begun = Instant::now();
+        let account = Account::to_drop_to("rabbitmq")?;
+        let guardian = Guardian::start().map_err(process_error)?;
+        let base = options.base_dir.as_deref();
+        let directory = directory::create(base, "rabbitmq", account.as_ref())?;
+        guardian.watch_dir(&directory).map_err(process_error)?;
+        let mut broker = RabbitMq {
+            binaries: binaries.clone(),
+            account,
+            directory,
+            ports: Ports::reserve()?,
+            password: secret::password().map_err(process_error)?,
+            epmd: None,
+            process: None,
+            guardian,
+        };
+        broker.write_cookie()?;
+        broker.start_on_free_ports(&options)?;
+        tracing::info!(
+            port = broker.ports.amqp.number(),
+            pid = broker.pid(),
+            version = %binaries.version,
+            elapsed_ms = begun.elapsed().as_millis(),
+            "RabbitMQ started"
+        );
+        Ok(broker)
+    }
+
+    /// `amqp://user:password@127.0.0.1:port/%2f`, of an administrator.
+    pub fn amqp_url(&self) -> String {
+        let port = self.ports.amqp.number();
+        format!(
+            "amqp://{USER}:{}@{}:{port}/%2f",
+            self.password,
+            Ipv4Addr::LOCALHOST
+        )
+    }
+
+    /// The broker's metrics in Prometheus text.
+    ///
+    /// `rabbitmq_global_messages_received_total` counts a publish as the broker takes it, and
+    /// `rabbitmq_global_messages_delivered_total` (with `_consume_auto_ack_total` and its like)
+    /// a delivery: counters that are read at the scrape, not sampled.
+    pub fn prometheus_url(&self) -> String {
+        format!(
+            "http://{}:{}/metrics",
+            Ipv4Addr::LOCALHOST,
+            self.ports.prometheus.number()
+        )
+    }
+
+    /// The port of AMQP; it stays the same for the broker's whole life.
+    pub fn port(&self) -> u16 {
+        self.ports.amqp.number()
+    }
+
+    /// The broker's process id, or `None` while it is stopped.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.child.id())
+    }
+
+    /// The broker's log, of all starts.
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("rabbitmq.log")
+    }
+
+    /// The binaries that it runs.
+    pub fn binaries(&self) -> &RabbitMqBinaries {
+        &self.binaries
+    }
+
+    /// Stops the broker in order; durable queues keep their persistent messages.
+    ///
+    /// # Errors
+    /// When it does not stop within 60 s.
+    pub fn stop(&mut self) -> Result<(), ServerError> {
+        self.end_process(Signal::TERM)
+    }
+
+    /// Kills the broker as a crash would.
+    ///
+    /// # Errors
+    /// When the process does not end.
+    pub fn kill(&mut self) -> Result<(), ServerError> {
+        self.end_process(Signal::KILL)
+    }
+
+    /// Starts it again after a stop, on the same ports and data.
+    ///
+    /// # Errors
+    /// When it runs already, or does not start within 120 s.
+    pub fn start_again(&mut self) -> Result<(), ServerError> {
+        match self.process {
+            None => self.launch(),
+            Some(_) => Err(ServerError::State {
+                server: SERVER,
+                state: "running already",
+            }),
+        }
+    }
+
+    /// [`RabbitMq::stop`], then [`RabbitMq::start_again`].
+    ///
+    /// # Errors
+    /// As these.
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        self.stop()?;
+        self.start_again()
+    }
+
+    fn end_process(&mut self, signal: Signal) -> Result<(), ServerError> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        if let Err(error) = process.stop(signal, STOP_LIMIT) {
+            self.process = Some(process);
+            return Err(error);
+        }
+        self.guardian
+            .forget_pid(process.child.id())
+            .map_err(process_error)
+    }
+
+    /// Another program may take a port between the look and the start: then other ones.
+    fn start_on_free_ports(&mut self, options: &RabbitMqOptions) -> Result<(), ServerError> {
+        let mut attempt = 1;
+        loop {
+            let config = settings::config(options, &self.ports, USER, &self.password);
+            self.write(&self.directory.join("rabbitmq.conf"), &config)?;
+            self.write(
+                &self.directory.join("enabled_plugins"),
+                "[rabbitmq_prometheus].\n",
+            )?;
+            match self.launch_epmd().and_then(|()| self.launch()) {
+                Err(ServerError::Start { log, .. })
+                    if attempt < PORT_ATTEMPTS_MAX && tells_of_a_taken_port(&log) =>
+                {
+                    tracing::info!("a port was taken: other ones");
+                    attempt += 1;
+                    self.ports = Ports::reserve()?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The secret of Erlang's distribution, whose holder can run code in the broker; the one that
+    /// Erlang would make is drawn from the clock. Erlang insists on the mode.
+    fn write_cookie(&self) -> Result<(), ServerError> {
+        let path = self.directory.join(".erlang.cookie");
+        self.write(&path, &secret::password().map_err(process_error)?)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o400))
+            .map_err(|source| ServerError::Directory { path, source })
+    }
+
+    /// In the foreground and watched: Erlang would start it as a daemon that outlives everything.
+    fn launch_epmd(&mut self) -> Result<(), ServerError> {
+        if let Some(mut epmd) = self.epmd.take() {
+            epmd.stop(Signal::KILL, STOP_LIMIT)?;
+        }
+        let port = self.ports.epmd.number();
+        let mut command = self.command(&self.binaries.epmd)?;
+        command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
+        let mut epmd = self.spawn(command, "epmd", self.directory.join("epmd.log"))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        epmd.wait_until_ready(START_LIMIT, || TcpStream::connect(address).is_ok())?;
+        self.epmd = Some(epmd);
+        Ok(())
+    }
+
+    fn launch(&mut self) -> Result<(), ServerError> {
+        let command = self.command(&self.binaries.server)?;
+        let mut process = self.spawn(command, SERVER, self.log_path())?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.amqp.number()));
+        if let Err(error) = process.wait_until_ready(START_LIMIT, || speaks_amqp(address)) {
+            // Ended with the guardian if even that fails; the first error says more.
+            let _ = process.stop(Signal::KILL, STOP_LIMIT);
+            return Err(error);
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn command(&self, program: &Path) -> Result<Command, ServerError> {
+        let mut command = self
+            .guardian
+            .command(program, Ending::Kill)
+            .map_err(process_error)?;
+        command
+            .env_clear()
+            .envs(settings::environment(&self.directory, &self.ports));
+        if let Some(account) = &self.account {
+            account.apply(&mut command);
+        }
+        Ok(command)
+    }
+
+    fn spawn(
+        &self,
+        mut command: Command,
+        server: &'static str,
+        log: PathBuf,
+    ) -> Result<ServerProcess, ServerError> {
+        let output = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .map_err(|source| ServerError::Directory {
+                path: log.clone(),
+                source,
+            })?;
+        let errors = output.try_clone().map_err(process_error)?;
+        let child = command
+            .current_dir("/")
+            .stdout(Stdio::from(output))
+            .stderr(Stdio::from(errors))
+            .spawn()
+            .map_err(process_error)?;
+        Ok(ServerProcess { child, server, log })
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), ServerError> {
+        let own = || match &self.account {
+            Some(account) => account.own(path),
+            None => Ok(()),
+        };
+        fs::write(path, text)
+            .and_then(|()| own())
+            .map_err(|source| ServerError::Directory {
+                path: path.to_path_buf(),
+                source,
+            })
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        if let Err(error) = self.guardian.end() {
+            tracing::error!(%error, directory = %self.directory.display(),
+                "RabbitMQ's guardian was gone: the broker may still run");
+        }
+        for mut process in self.process.take().into_iter().chain(self.epmd.take()) {
+            let _ = process.stop(Signal::KILL, STOP_LIMIT);
+        }
+    }
+}
+
+/// Whether an AMQP 0-9-1 broker answers with the first frame of a connection (`Connection.Start`:
+/// a method frame on channel 0). RabbitMQ opens its listener as the last thing of its start.
+fn speaks_amqp(address: SocketAddr) -> bool {
+    let handshake = || -> io::Result<[u8; 3]> {
+        let mut stream = TcpStream::connect_timeout(&address, HANDSHAKE_LIMIT)?;
+        stream.set_read_timeout(Some(HANDSHAKE_LIMIT))?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let mut start = [0; 3];
+        stream.read_exact(&mut start)?;
+        Ok(start)
+    };
+    handshake().is_ok_and(|start| start == [1, 0, 0])
+}
+
+fn tells_of_a_taken_port(log: &Path) -> bool {
+    fs::read_to_string(log).is_ok_and(|text| text.contains("eaddrinuse") || text.contains("in use"))
+}
+
+fn process_error(source: io::Error) -> ServerError {
+    ServerError::Process {
+        server: SERVER,
+        source,
+    }
+}

@@ -1,0 +1,89 @@
+//! Where RabbitMQ's programs are.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Missing, ServerError};
+
+/// Debian's start script; the one in sbin is a wrapper that insists on an account.
+const DEBIAN_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// Where RabbitMQ's script finds Erlang, on the `PATH` that we give it.
+const ERLANG: [&str; 2] = ["/usr/bin", "/bin"];
+
+/// A RabbitMQ server's programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RabbitMqBinaries {
+    /// The start script.
+    pub server: PathBuf,
+    /// Erlang's port mapper daemon.
+    pub epmd: PathBuf,
+    /// Such as `3.10.8`.
+    pub version: String,
+}
+
+impl RabbitMqBinaries {
+    /// Finds the start script: `explicit`, else the environment's `STEPMARK_RABBITMQ_SERVER`,
+    /// else Debian's. The version is read from the folder that it lies in, which costs nothing
+    /// where asking the program costs a second.
+    ///
+    /// # Errors
+    /// When there is none, or no Erlang.
+    pub fn find(explicit: Option<&Path>) -> Result<RabbitMqBinaries, ServerError> {
+        let told = explicit.map(Path::to_path_buf);
+        let told = told.or_else(|| env::var_os("STEPMARK_RABBITMQ_SERVER").map(PathBuf::from));
+        let server = told.unwrap_or_else(|| PathBuf::from(DEBIAN_SERVER));
+        let missing = |what, place: String| {
+            ServerError::Missing(Missing {
+                what,
+                looked_in: vec![place],
+                remedy: "`apt-get install -y --no-install-recommends rabbitmq-server` installs it"
+                    .to_owned(),
+            })
+        };
+        if !server.is_file() {
+            return Err(missing("RabbitMQ", server.display().to_string()));
+        }
+        let epmd = ERLANG
+            .iter()
+            .map(|bin| Path::new(bin).join("epmd"))
+            .find(|p| p.is_file());
+        let epmd = epmd.ok_or_else(|| missing("Erlang", "/usr/bin/epmd".to_owned()))?;
+        let version = version(&server);
+        Ok(RabbitMqBinaries {
+            server,
+            epmd,
+            version,
+        })
+    }
+}
+
+/// From `…/plugins/rabbit-3.10.8`, beside the script's folder or below Debian's `lib`.
+fn version(server: &Path) -> String {
+    let root = server
+        .canonicalize()
+        .ok()
+        .and_then(|s| Some(s.parent()?.parent()?.to_path_buf()));
+    let plugins = root.into_iter().flat_map(|root| {
+        let versions = fs::read_dir(root.join("lib"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        versions
+            .map(|entry| entry.path())
+            .chain([root])
+            .map(|home| home.join("plugins"))
+    });
+    plugins
+        .filter_map(|plugins| fs::read_dir(plugins).ok())
+        .flat_map(|entries| entries.flatten())
+        .find_map(|entry| {
+            let name = entry.file_name().to_str()?.to_owned();
+            let version = name
+                .strip_prefix("rabbit-")?
+                .trim_end_matches(".ez")
+                .to_owned();
+            Some(version)
+        })
+        .unwrap_or_else(|| "unknown".to_owned())
+}
