@@ -4,9 +4,11 @@
 //! - [`state`]: the states of tasks and steps, and the one table of allowed transitions
 //! - [`template`]: a workflow's definition, read from YAML and checked as a whole
 //! - [`yaml`]: YAML with positions, limits, and errors that point at their line
+//! - [`model`]: the life of one task in memory, which the engine is held against
 //! - [`readiness`]: which steps can run now, the twin of the SQL functions
 //! - [`retry`]: backoff, and when a failure is final
 
+pub mod model;
 pub mod readiness;
 pub mod retry;
 pub mod state;

@@ -13,6 +13,7 @@ const CYCLE_NAMES_MAX: usize = 12;
 type Name<'n> = (&'n str, Location);
 
 /// A step as it was read. What could not be read is missing, and noted.
+#[derive(Default)]
 struct Draft<'n> {
     name: Option<Name<'n>>,
     handler: Option<Name<'n>>,
@@ -93,10 +94,7 @@ fn drafts<'n>(steps: &'n Node, findings: &mut Findings<'_>) -> Option<Vec<Draft<
         findings.error(steps.at, &message);
         return None;
     }
-    let drafts: Vec<_> = items
-        .iter()
-        .filter_map(|item| draft(item, findings))
-        .collect();
+    let drafts: Vec<_> = items.iter().map(|item| draft(item, findings)).collect();
     let edges: usize = drafts.iter().map(|draft| draft.depends_on.len()).sum();
     if edges > EDGES_MAX {
         let message = format!("{edges} dependencies are more than the {EDGES_MAX} allowed");
@@ -106,13 +104,15 @@ fn drafts<'n>(steps: &'n Node, findings: &mut Findings<'_>) -> Option<Vec<Draft<
     Some(drafts)
 }
 
-fn draft<'n>(node: &'n Node, findings: &mut Findings<'_>) -> Option<Draft<'n>> {
+fn draft<'n>(node: &'n Node, findings: &mut Findings<'_>) -> Draft<'n> {
     let known = ["name", "handler", "depends_on", "retry"];
-    let fields = Fields::read(node, "a step", &known, findings)?;
+    let Some(fields) = Fields::read(node, "a step", &known, findings) else {
+        return Draft::default();
+    };
     let depends_on = fields
         .get("depends_on")
         .and_then(|node| node.list("depends_on", findings));
-    Some(Draft {
+    Draft {
         name: required_name(&fields, "name", findings),
         handler: required_name(&fields, "handler", findings),
         depends_on: depends_on
@@ -123,7 +123,7 @@ fn draft<'n>(node: &'n Node, findings: &mut Findings<'_>) -> Option<Draft<'n>> {
         retry: fields
             .get("retry")
             .map_or_else(RetryPolicy::default, |node| retry(node, findings)),
-    })
+    }
 }
 
 fn retry(node: &Node, findings: &mut Findings<'_>) -> RetryPolicy {
