@@ -17,6 +17,7 @@ pub use node::{Key, Node, Value};
 pub use serde_saphyr::{Location, Spanned};
 
 use serde::de::DeserializeOwned;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{DefaultMessageFormatter, DeserializeError, MessageFormatter, Options};
 
@@ -118,14 +119,36 @@ fn diagnose(source_name: &str, text: &str, error: &DeserializeError) -> Diagnost
             at(&format!("{} is given twice", quoted(key)))
         }
         DeserializeError::DuplicateMappingKey { key: None, .. } => at("a key is given twice"),
-        DeserializeError::MultipleDocuments { .. } => {
-            at("a second document starts here").with_hint(Some("one file holds one".to_owned()))
+        DeserializeError::MultipleDocuments { .. } => at(SECOND_DOCUMENT),
+        DeserializeError::Budget { breach, .. } => at(&limit_reached(breach)),
+        DeserializeError::AliasReplayLimitExceeded { .. } => at(&aliases_too_large()),
+        DeserializeError::RecursiveReferencesRequireWeakTypes { .. } => {
+            at("an alias stands inside of what it stands for")
         }
-        DeserializeError::Budget { breach, .. } => at(&format!(
-            "the file is larger than the limits allow: {breach:?}"
-        )),
         other => at(&DefaultMessageFormatter.format_message(other)),
     }
+}
+
+const SECOND_DOCUMENT: &str = "a second document starts here, but one file holds one";
+
+fn limit_reached(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Depth { .. } => format!("nested more than {DEPTH_MAX} deep"),
+        BudgetBreach::Documents { .. } => SECOND_DOCUMENT.to_owned(),
+        BudgetBreach::Nodes { .. } => format!("more than {NODES_MAX} values"),
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("more than {ALIASES_MAX} aliases")
+        }
+        BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::AliasAnchorRatio { .. } => {
+            aliases_too_large()
+        }
+        // The field names of the parser's own limits are plain enough.
+        other => format!("the file is larger than the limits allow: {other:?}"),
+    }
+}
+
+fn aliases_too_large() -> String {
+    format!("the aliases stand for more than {ALIASED_EVENTS_MAX} values, or too often for one")
 }
 
 fn one_of(expected: &[&str]) -> Option<String> {
