@@ -19,7 +19,12 @@ pub struct UnknownState {
 }
 
 macro_rules! states {
-    ($(#[$doc:meta])* $name:ident of $of:literal { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident of $of:literal {
+            $($(#[$variant_doc:meta])* $variant:ident),+ $(,)?
+        }
+    ) => {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,

@@ -44,7 +44,7 @@ impl Diagnostic {
         let start = before.saturating_sub(SOURCE_LINE_CHARS_MAX / 2);
         let source_line = text.lines().nth(above).unwrap_or_default();
         let shown = source_line.chars().skip(start).take(SOURCE_LINE_CHARS_MAX);
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let plain = |c: char| if steers_terminal(c) { ' ' } else { c };
         Self {
             source_name: source_name.to_owned(),
             line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -122,17 +122,19 @@ pub fn suggest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let control = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-            let (as_is, as_escape) = if control {
-                (None, Some(c))
-            } else {
-                (Some(c), None)
-            };
-            as_is
-                .into_iter()
-                .chain(as_escape.into_iter().flat_map(char::escape_default))
-        })
-        .collect()
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers_terminal(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Whether a terminal obeys the character instead of showing it: controls, line and paragraph
+/// separators, and those that turn the direction of writing.
+fn steers_terminal(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
