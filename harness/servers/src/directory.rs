@@ -12,7 +12,7 @@ use crate::ServerError;
 use crate::account::Account;
 
 /// `f_type` of tmpfs, from linux/magic.h.
-const TMPFS_MAGIC: i64 = 0x0102_1994;
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// Makes a new directory that only `account` (or the owner) and root can enter. In `base` when
 /// given, else in `STEPMARK_TMP`, else in /tmp, or in /var/tmp where /tmp is memory: a commit on
@@ -72,9 +72,8 @@ fn default_base() -> PathBuf {
     if let Some(base) = env::var_os("STEPMARK_TMP") {
         return PathBuf::from(base);
     }
-    let is_memory = |path: &str| {
-        rustix::fs::statfs(path).is_ok_and(|found| i64::from(found.f_type) == TMPFS_MAGIC)
-    };
+    let is_memory =
+        |path: &str| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == TMPFS_MAGIC);
     let base = if is_memory("/tmp") && !is_memory("/var/tmp") {
         "/var/tmp"
     } else {

@@ -16,7 +16,7 @@ const SCRIPT: &str = include_str!("guardian.sh");
 
 /// The first signal that a watched process gets when its owner is gone.
 ///
-/// After ten seconds every process gets `SIGKILL`, with its whole process group.
+/// After five seconds every process gets `SIGKILL`, with its whole process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// `SIGKILL`, to the process group led by the process as well: for processes whose state is

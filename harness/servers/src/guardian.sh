@@ -79,13 +79,13 @@ if alive; then
         # server itself passes on in its own order.
         [ "$signal" = KILL ] && kill -s KILL -- "-$pid"
     done
-    gone_within 200 || {
+    gone_within 100 || {
         for watched in $pids; do
             pid=${watched%%:*}
             kill -s KILL "$pid"
             kill -s KILL -- "-$pid"
         done
-        gone_within 200
+        gone_within 100
     }
 fi
 

