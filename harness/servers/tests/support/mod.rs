@@ -47,6 +47,7 @@ impl Owner {
             process,
             pids,
             directory,
+            _output: output,
         }
     }
 
