@@ -1,2 +1,5 @@
-//! Skeleton.
-fn main() {}
+//! The program `stepmark`: see [`stepmark_harness::cli`].
+
+fn main() -> std::process::ExitCode {
+    stepmark_harness::cli::main()
+}

@@ -1,0 +1,297 @@
+//! Work accounting from outside the engine: what stands behind a task, by the servers' own word.
+//!
+//! Two kinds of counters need two kinds of care:
+//! - *Immediate* ones (statements, log position, sequences, CPU time, RabbitMQ's counter) are read
+//!   where load starts and pauses; with one task at a time the first three after every task too.
+//! - *Settling* ones (commits, WAL flushes): a PostgreSQL backend hands its counts over at most
+//!   once a second, and an idle one after ten ([`SETTLE`]). So the baseline is read that long
+//!   after the warm-up, and the end when the cluster is gone: a backend that ends hands over all.
+
+mod cpu;
+mod postgres;
+mod prometheus;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::environment::{EnvironmentError, PostgresFacts, RunDatabase};
+use crate::work::{Accounts, Spread, Work};
+
+pub use cpu::Processes;
+use postgres::{Counters, Reading, Settled};
+pub use prometheus::label;
+
+/// How long the engine has to be idle before PostgreSQL's statistics hold all it did: the idle
+/// flush of a backend (PGSTAT_IDLE_INTERVAL, 10 s) and some slack.
+pub const SETTLE: Duration = Duration::from_millis(10_500);
+
+/// How often a reading is taken again, 1 ms apart, until two agree: what the engine does after it
+/// said Complete (acknowledging messages, say) belongs to the task.
+const STABLE_READINGS_MAX: u32 = 50;
+
+/// Keeps the accounts of one run.
+#[derive(Debug)]
+pub struct Accountant {
+    counters: Counters,
+    broker: Broker,
+    rabbitmq_url: Option<String>,
+    orchestrators: Vec<String>,
+    processes: Processes,
+    baseline: Settled,
+    evaluations: Option<f64>,
+    http_calls: u64,
+    since: Option<Mark>,
+    last: Reading,
+    total: Totals,
+    each: BTreeMap<&'static str, Vec<u64>>,
+}
+
+/// Where a stretch of load began.
+#[derive(Debug)]
+struct Mark {
+    reading: Reading,
+    published: Option<f64>,
+    cpu: BTreeMap<String, Option<f64>>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    statements: Option<i64>,
+    wal_bytes: i64,
+    messages: Option<f64>,
+    cpu_ms: BTreeMap<String, Option<f64>>,
+}
+
+impl Accountant {
+    /// Opens the accounts, once the warm-up has settled.
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn open(
+        database: &RunDatabase,
+        facts: &PostgresFacts,
+        broker: Broker,
+        rabbitmq_url: Option<String>,
+        processes: Processes,
+        client: &Client,
+    ) -> Result<Accountant, EnvironmentError> {
+        let mut counters = Counters::open(database, facts, broker).await?;
+        let last = counters.read().await?;
+        let baseline = counters.settled().await?;
+        let orchestrators = client.orchestrators().to_vec();
+        let evaluations = evaluations(client, &orchestrators).await;
+        Ok(Accountant {
+            counters,
+            broker,
+            rabbitmq_url,
+            orchestrators,
+            processes,
+            baseline,
+            evaluations,
+            http_calls: client.calls(),
+            since: None,
+            last,
+            total: Totals::default(),
+            each: BTreeMap::new(),
+        })
+    }
+
+    /// A stretch of load begins.
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn resume(&mut self, client: &Client) -> Result<(), EnvironmentError> {
+        let published = self.published(client).await;
+        self.last = self.stable().await?;
+        self.since = Some(Mark {
+            reading: self.last,
+            published,
+            cpu: self.processes.cpu_ms(),
+        });
+        Ok(())
+    }
+
+    /// One task has ended, and no other is under way: what was counted since is its work.
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn task_ended(&mut self) -> Result<(), EnvironmentError> {
+        let now = self.stable().await?;
+        let spent = now.since(self.last);
+        self.last = now;
+        let counts = [
+            ("sql_statements", spent.statements),
+            ("messages", spent.messages),
+        ];
+        for (name, count) in counts {
+            if let Some(count) = count {
+                self.each
+                    .entry(name)
+                    .or_default()
+                    .push(count.unsigned_abs());
+            }
+        }
+        self.each
+            .entry("wal_bytes")
+            .or_default()
+            .push(spent.wal_position.unsigned_abs());
+        Ok(())
+    }
+
+    /// A stretch of load is over.
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn pause(&mut self, client: &Client) -> Result<(), EnvironmentError> {
+        let Some(mark) = self.since.take() else {
+            return Ok(());
+        };
+        let cpu = self.processes.cpu_ms();
+        let spent = self.stable().await?.since(mark.reading);
+        let published = self.published(client).await;
+        let total = &mut self.total;
+        total.statements = sum(total.statements, spent.statements);
+        total.wal_bytes += spent.wal_position;
+        let messages = match self.broker {
+            Broker::Pgmq => spent.messages.map(|count| count as f64),
+            Broker::Rabbitmq => published.zip(mark.published).map(|(now, then)| now - then),
+        };
+        total.messages = messages.map(|count| count + total.messages.unwrap_or_default());
+        for (name, now) in cpu {
+            let spent = now
+                .zip(mark.cpu.get(&name).copied().flatten())
+                .map(|(now, then)| now - then);
+            let before = total
+                .cpu_ms
+                .get(&name)
+                .copied()
+                .flatten()
+                .unwrap_or_default();
+            total.cpu_ms.insert(name, spent.map(|spent| before + spent));
+        }
+        Ok(())
+    }
+
+    /// Reads what has to be read while the orchestrators are still there.
+    pub async fn before_stop(&mut self, client: &Client) {
+        let now = evaluations(client, &self.orchestrators).await;
+        self.evaluations = now.zip(self.evaluations).map(|(now, then)| now - then);
+        self.http_calls = client.calls() - self.http_calls;
+    }
+
+    /// Closes the accounts of `tasks` tasks, once the cluster is gone. `own_flushes` is the number
+    /// of WAL flushes that the harness itself caused in between. Returns what could not be
+    /// counted, too.
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn close(
+        mut self,
+        tasks: u64,
+        own_flushes: u64,
+    ) -> Result<(Accounts, Vec<String>), EnvironmentError> {
+        let end = self.counters.settled().await?;
+        self.counters.close().await?;
+        let a_task = |count: f64| count / tasks.max(1) as f64;
+        let flushes = end.wal_flushes - self.baseline.wal_flushes - own_flushes.cast_signed();
+        let by_process: BTreeMap<String, Option<f64>> = self
+            .total
+            .cpu_ms
+            .into_iter()
+            .map(|(name, ms)| (name, ms.map(a_task)))
+            .collect();
+        let mean = Work {
+            messages: self.total.messages.map(a_task),
+            dependency_evaluations: self.evaluations.map(a_task),
+            sql_statements: self.total.statements.map(|count| a_task(count as f64)),
+            commits: Some(a_task((end.commits - self.baseline.commits) as f64)),
+            wal_flushes: Some(a_task(flushes as f64)),
+            wal_bytes: Some(a_task(self.total.wal_bytes as f64)),
+            cpu_ms: Some(by_process.values().flatten().sum()),
+            http_calls: Some(a_task(self.http_calls as f64)),
+            ..Work::default()
+        };
+        let each = self.each.into_iter();
+        let each = each
+            .filter_map(|(name, counts)| Some((name, Spread::of(counts)?)))
+            .collect();
+        let gaps = gaps(&mean, self.broker);
+        Ok((
+            Accounts {
+                mean,
+                each,
+                cpu_ms_by_process: by_process,
+            },
+            gaps,
+        ))
+    }
+
+    async fn stable(&mut self) -> Result<Reading, EnvironmentError> {
+        let mut last = self.counters.read().await?;
+        for _ in 0..STABLE_READINGS_MAX {
+            sleep(Duration::from_millis(1)).await;
+            let now = self.counters.read().await?;
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        Ok(last)
+    }
+
+    async fn published(&self, client: &Client) -> Option<f64> {
+        let page = client.page(self.rabbitmq_url.as_deref()?).await;
+        let page = page
+            .inspect_err(|error| tracing::warn!(%error, "RabbitMQ's metrics"))
+            .ok()?;
+        prometheus::sum(&page, "rabbitmq_global_messages_received_total")
+    }
+}
+
+async fn evaluations(client: &Client, orchestrators: &[String]) -> Option<f64> {
+    let mut total = 0.0;
+    for url in orchestrators {
+        let page = client.page(&format!("{url}/metrics")).await;
+        let page = page
+            .inspect_err(|error| tracing::warn!(%error, "metrics"))
+            .ok()?;
+        // A counter that was never raised may not be there yet.
+        total += prometheus::sum(&page, "stepmark_dependency_evaluations_total").unwrap_or(0.0);
+    }
+    Some(total)
+}
+
+fn gaps(mean: &Work, broker: Broker) -> Vec<String> {
+    let mut gaps = Vec::new();
+    if mean.sql_statements.is_none() {
+        gaps.push(
+            "SQL statements were not counted: the PostgreSQL server has no pg_stat_statements \
+             (install postgresql-contrib, or the distribution's postgresql, and preload it)"
+                .to_owned(),
+        );
+    }
+    if mean.messages.is_none() {
+        gaps.push(
+            match broker {
+                Broker::Pgmq => "messages were not counted: PGMQ's queue sequences are not there",
+                Broker::Rabbitmq => {
+                    "messages were not counted: RabbitMQ's Prometheus page cannot be read (plugin \
+                 rabbitmq_prometheus; --rabbitmq-prometheus-url)"
+                }
+            }
+            .to_owned(),
+        );
+    }
+    if mean.dependency_evaluations.is_none() {
+        gaps.push("dependency evaluations: an orchestrator's /metrics cannot be read".to_owned());
+    }
+    gaps
+}
+
+fn sum(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    b.map(|b| a.unwrap_or_default() + b)
+}

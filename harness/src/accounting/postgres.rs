@@ -1,0 +1,150 @@
+//! PostgreSQL's counters: statements, log position, queue sequences, commits, WAL flushes.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor};
+
+use crate::broker::Broker;
+use crate::environment::{EnvironmentError, PostgresFacts, RunDatabase};
+
+/// `showtext` is off: only the numbers are wanted, and the texts live in a file.
+const READ_STATEMENTS: &str = "
+    SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements(false)
+    WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = $1) AND toplevel";
+
+const READ_WAL_POSITION: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
+
+/// Each message of PGMQ takes its id from its queue's sequence.
+const READ_MESSAGES: &str = r"
+    SELECT sum(coalesce(last_value, 0))::bigint FROM pg_sequences
+    WHERE schemaname = 'pgmq' AND sequencename LIKE 'q\_stepmark\_%\_msg\_id\_seq'";
+
+const READ_COMMITS: &str = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1";
+const READ_FLUSHES: &str = "SELECT wal_sync FROM pg_stat_wal";
+/// PostgreSQL 18 moved the count.
+const READ_FLUSHES_18: &str =
+    "SELECT coalesce(sum(fsyncs), 0)::bigint FROM pg_stat_io WHERE object = 'wal'";
+
+/// The immediate counters at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub statements: Option<i64>,
+    pub wal_position: i64,
+    pub messages: Option<i64>,
+}
+
+impl Reading {
+    /// What was counted between an earlier reading and this one.
+    pub fn since(self, earlier: Reading) -> Reading {
+        let minus = |a: Option<i64>, b: Option<i64>| a.zip(b).map(|(a, b)| a - b);
+        Reading {
+            statements: minus(self.statements, earlier.statements),
+            wal_position: self.wal_position - earlier.wal_position,
+            messages: minus(self.messages, earlier.messages),
+        }
+    }
+}
+
+/// The counters that settle, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    pub commits: i64,
+    pub wal_flushes: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Counters {
+    /// In the harness's own database, so that its commits are not the engine's.
+    harness: PgConnection,
+    /// In the engine's database, for the queues' sequences. It stays inside one read-only
+    /// transaction from the baseline to the end, so that none of its reads is a commit there.
+    engine: Option<PgConnection>,
+    role: String,
+    database: String,
+    counts_statements: bool,
+    read_flushes: &'static str,
+}
+
+impl Counters {
+    pub async fn open(
+        database: &RunDatabase,
+        facts: &PostgresFacts,
+        broker: Broker,
+    ) -> Result<Counters, EnvironmentError> {
+        let mut harness = database.connect_to_harness().await?;
+        let engine = match broker {
+            Broker::Rabbitmq => None,
+            Broker::Pgmq => {
+                let mut engine = database.connect_to_engine().await?;
+                let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+                engine.execute(begin).await.map_err(failed)?;
+                Some(engine)
+            }
+        };
+        let installed: Option<i32> =
+            sqlx::query_scalar("SELECT 1 FROM pg_extension WHERE extname = 'pg_stat_statements'")
+                .fetch_optional(&mut harness)
+                .await
+                .map_err(failed)?;
+        Ok(Counters {
+            harness,
+            engine,
+            role: database.names.role.clone(),
+            database: database.names.engine_database.clone(),
+            counts_statements: installed.is_some() && facts.counts_statements(),
+            read_flushes: if facts.version_num >= 180_000 {
+                READ_FLUSHES_18
+            } else {
+                READ_FLUSHES
+            },
+        })
+    }
+
+    pub async fn read(&mut self) -> Result<Reading, EnvironmentError> {
+        let messages = match &mut self.engine {
+            None => None,
+            Some(engine) => sqlx::query_scalar(READ_MESSAGES)
+                .fetch_one(engine)
+                .await
+                .map_err(failed)?,
+        };
+        let statements = match self.counts_statements {
+            false => None,
+            true => {
+                let read = sqlx::query_scalar(READ_STATEMENTS).bind(&self.role);
+                Some(read.fetch_one(&mut self.harness).await.map_err(failed)?)
+            }
+        };
+        let read = sqlx::query_scalar(READ_WAL_POSITION);
+        let wal_position = read.fetch_one(&mut self.harness).await.map_err(failed)?;
+        Ok(Reading {
+            statements,
+            wal_position,
+            messages,
+        })
+    }
+
+    pub async fn settled(&mut self) -> Result<Settled, EnvironmentError> {
+        let read = sqlx::query_scalar(READ_COMMITS).bind(&self.database);
+        let commits = read.fetch_one(&mut self.harness).await.map_err(failed)?;
+        let read = sqlx::query_scalar(self.read_flushes);
+        let wal_flushes = read.fetch_one(&mut self.harness).await.map_err(failed)?;
+        Ok(Settled {
+            commits,
+            wal_flushes,
+        })
+    }
+
+    pub async fn close(self) -> Result<(), EnvironmentError> {
+        if let Some(engine) = self.engine {
+            engine.close().await.map_err(failed)?;
+        }
+        self.harness.close().await.map_err(failed)
+    }
+}
+
+fn failed(error: sqlx::Error) -> EnvironmentError {
+    EnvironmentError::Postgres {
+        what: "reading PostgreSQL's counters",
+        error,
+    }
+}

@@ -1,0 +1,193 @@
+//! Reads what the database holds of a run's tasks, in bulk: states, results, and the audit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use stepmark_workflow::state::{StepState, TaskState, UnknownState};
+
+use crate::oracle::{self, StepRecord, TaskRecord, Transition, Wrong};
+use crate::scenario::Expected;
+use crate::work::Spread;
+
+/// Tasks that are read at once: a bound on memory.
+const TASKS_A_CHUNK: i64 = 1_000;
+
+const READ_TASKS: &str = "
+    SELECT task_id, task_uuid::text, state::text FROM stepmark.tasks
+    WHERE task_id > $1 ORDER BY task_id LIMIT $2";
+const READ_TASK_TRANSITIONS: &str = "
+    SELECT task_id, sort_key, from_state::text, to_state::text FROM stepmark.task_transitions
+    WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, sort_key";
+const READ_STEPS: &str = "
+    SELECT task_id, step_no, name, state::text, result FROM stepmark.workflow_steps
+    WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, step_no";
+const READ_STEP_TRANSITIONS: &str = "
+    SELECT task_id, step_no, sort_key, from_state::text, to_state::text
+    FROM stepmark.workflow_step_transitions
+    WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, step_no, sort_key";
+
+/// Why the audit could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// PostgreSQL does not answer, or the tables are not those that the harness knows.
+    #[error("reading the audit: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A state that the harness does not know.
+    #[error("reading the audit: {0}")]
+    State(#[from] UnknownState),
+}
+
+/// What the audit of a run says.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Wrong answers, with the task's identity.
+    pub wrong: Vec<(String, Wrong)>,
+    /// Step transitions a task, over the measured tasks.
+    pub step_transitions: Counts,
+    /// Task transitions a task, over the measured tasks.
+    pub task_transitions: Counts,
+}
+
+/// A count for each task.
+#[derive(Debug, Default)]
+pub struct Counts(Vec<u64>);
+
+impl Counts {
+    /// The mean; nothing of no tasks.
+    pub fn mean(&self) -> Option<f64> {
+        let sum: u64 = self.0.iter().sum();
+        (!self.0.is_empty()).then(|| sum as f64 / self.0.len() as f64)
+    }
+
+    /// The lowest, the median and the highest.
+    pub fn spread(&self) -> Option<Spread> {
+        Spread::of(self.0.iter().copied())
+    }
+}
+
+/// Judges every task of the database: those asked for must be there and right, others must not
+/// be there. Transitions are counted over the `measured` ones.
+///
+/// # Errors
+/// The tables cannot be read.
+pub async fn examine(
+    connection: &mut PgConnection,
+    expected: &Expected,
+    asked: &BTreeSet<&str>,
+    measured: &BTreeSet<&str>,
+) -> Result<Findings, AuditError> {
+    let mut findings = Findings::default();
+    let mut held = BTreeSet::new();
+    let mut last_id = i64::MIN;
+    loop {
+        let tasks = read_chunk(connection, last_id).await?;
+        let Some((newest, _)) = tasks.last_key_value() else {
+            break;
+        };
+        last_id = *newest;
+        for task in tasks.into_values() {
+            let wrong = oracle::judge_record(expected, &task);
+            findings.wrong.extend(
+                wrong
+                    .into_iter()
+                    .map(|wrong| (task.task_uuid.clone(), wrong)),
+            );
+            if measured.contains(task.task_uuid.as_str()) {
+                let steps = task
+                    .steps
+                    .iter()
+                    .map(|step| step.transitions.len() as u64)
+                    .sum();
+                findings.step_transitions.0.push(steps);
+                findings
+                    .task_transitions
+                    .0
+                    .push(task.transitions.len() as u64);
+            }
+            held.insert(task.task_uuid);
+        }
+    }
+    let held = held.iter().map(String::as_str).collect();
+    let astray = oracle::judge_presence(asked, &held).into_iter();
+    findings
+        .wrong
+        .extend(astray.map(|(uuid, wrong)| (uuid.to_owned(), wrong)));
+    Ok(findings)
+}
+
+async fn read_chunk(
+    connection: &mut PgConnection,
+    after: i64,
+) -> Result<BTreeMap<i64, TaskRecord>, AuditError> {
+    let mut tasks = BTreeMap::new();
+    let read = sqlx::query(READ_TASKS).bind(after).bind(TASKS_A_CHUNK);
+    for row in read.fetch_all(&mut *connection).await? {
+        let (task_uuid, state) = (row.try_get(1)?, parse::<TaskState>(&row, 2)?);
+        let task = TaskRecord {
+            task_uuid,
+            state,
+            transitions: vec![],
+            steps: vec![],
+        };
+        tasks.insert(row.try_get(0)?, task);
+    }
+    let (Some((first, _)), Some((last, _))) = (tasks.first_key_value(), tasks.last_key_value())
+    else {
+        return Ok(tasks);
+    };
+    let (first, last) = (*first, *last);
+    let mut places: BTreeMap<(i64, i32), usize> = BTreeMap::new();
+    let read = sqlx::query(READ_STEPS).bind(first).bind(last);
+    for row in read.fetch_all(&mut *connection).await? {
+        let (id, step_no): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let (name, state) = (row.try_get(2)?, parse::<StepState>(&row, 3)?);
+        let result = row.try_get::<Option<Value>, _>(4)?;
+        let Some(task) = tasks.get_mut(&id) else {
+            continue;
+        };
+        places.insert((id, step_no), task.steps.len());
+        task.steps.push(StepRecord {
+            name,
+            state,
+            result,
+            transitions: vec![],
+        });
+    }
+    let read = sqlx::query(READ_STEP_TRANSITIONS).bind(first).bind(last);
+    for row in read.fetch_all(&mut *connection).await? {
+        let (id, step_no): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let place = places.get(&(id, step_no));
+        if let (Some(task), Some(place)) = (tasks.get_mut(&id), place) {
+            task.steps[*place].transitions.push(transition(&row, 2)?);
+        }
+    }
+    let read = sqlx::query(READ_TASK_TRANSITIONS).bind(first).bind(last);
+    for row in read.fetch_all(&mut *connection).await? {
+        if let Some(task) = tasks.get_mut(&row.try_get(0)?) {
+            task.transitions.push(transition(&row, 1)?);
+        }
+    }
+    Ok(tasks)
+}
+
+fn transition<State>(row: &PgRow, column: usize) -> Result<Transition<State>, AuditError>
+where
+    State: FromStr<Err = UnknownState>,
+{
+    let sort_key = row.try_get(column)?;
+    Ok(Transition {
+        sort_key,
+        from: parse(row, column + 1)?,
+        to: parse(row, column + 2)?,
+    })
+}
+
+fn parse<State>(row: &PgRow, column: usize) -> Result<State, AuditError>
+where
+    State: FromStr<Err = UnknownState>,
+{
+    Ok(row.try_get::<&str, _>(column)?.parse()?)
+}

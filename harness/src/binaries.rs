@@ -1,0 +1,175 @@
+//! The engine's binaries: built here, and refused when they are of another revision.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+/// The programs of the cluster, all of one revision.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// The source tree that they were built from.
+    pub root: PathBuf,
+    /// The orchestrator.
+    pub orchestrator: PathBuf,
+    /// The worker with the handlers in Rust.
+    pub worker_rust: PathBuf,
+    /// The hash of the sources that they were built from.
+    pub source_hash: String,
+}
+
+/// Why there are no binaries to measure.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// The build could not be started.
+    #[error(
+        "cannot run {program}: {error}; install the Rust toolchain or say where its cargo is \
+             with CARGO"
+    )]
+    NoCargo {
+        /// The program that was tried.
+        program: PathBuf,
+        /// Why it did not start.
+        error: io::Error,
+    },
+    /// The build failed; cargo has said why.
+    #[error("`cargo build --release` of the engine failed (see above)")]
+    Build,
+    /// The build made no such program.
+    #[error("the build made no {0}")]
+    NotBuilt(&'static str),
+    /// The program does not run or does not say its revision.
+    #[error("{path} --version does not work: {reason}; build it again")]
+    Broken {
+        /// The program.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The program was built from other sources than those that are here.
+    #[error(
+        "{path} was built from other sources (revision {actual}, the tree has {expected}): \
+             a figure would be ascribed to the wrong code; build it again with \
+             `cargo build --release -p stepmark-engine -p stepmark-handlers-rust`"
+    )]
+    OtherRevision {
+        /// The program.
+        path: PathBuf,
+        /// The tree's revision.
+        expected: String,
+        /// The program's revision.
+        actual: String,
+    },
+    /// The source tree cannot be read.
+    #[error("{root}: {error}")]
+    Tree {
+        /// The source tree.
+        root: PathBuf,
+        /// Why it cannot be read.
+        error: io::Error,
+    },
+}
+
+const ORCHESTRATOR: &str = "stepmark-orchestrator";
+const WORKER_RUST: &str = "stepmark-worker-rust";
+
+impl Binaries {
+    /// Builds the programs of the tree at `root`, optimised, with cargo.
+    ///
+    /// # Errors
+    /// The build fails, or a program is of another revision all the same.
+    pub fn build(root: &Path) -> Result<Binaries, BinariesError> {
+        let program = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+        let output = Command::new(&program)
+            .args([
+                "build",
+                "--release",
+                "--message-format=json-render-diagnostics",
+            ])
+            .args(["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"])
+            .current_dir(root)
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| BinariesError::NoCargo { program, error })?;
+        if !output.status.success() {
+            return Err(BinariesError::Build);
+        }
+        let made: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Artifact>(line).ok()?.executable)
+            .collect();
+        let find = |name: &'static str| {
+            let path = made
+                .iter()
+                .find(|path| path.file_name().is_some_and(|file| file == name));
+            path.cloned().ok_or(BinariesError::NotBuilt(name))
+        };
+        Binaries::check(root, find(ORCHESTRATOR)?, find(WORKER_RUST)?)
+    }
+
+    /// Takes the programs of a folder as they are.
+    ///
+    /// # Errors
+    /// A program is missing or of another revision than the tree.
+    pub fn in_folder(root: &Path, folder: &Path) -> Result<Binaries, BinariesError> {
+        Binaries::check(root, folder.join(ORCHESTRATOR), folder.join(WORKER_RUST))
+    }
+
+    fn check(
+        root: &Path,
+        orchestrator: PathBuf,
+        worker_rust: PathBuf,
+    ) -> Result<Binaries, BinariesError> {
+        let root = root.to_path_buf();
+        let source_hash =
+            stepmark_revision::source_hash(&root).map_err(|error| BinariesError::Tree {
+                root: root.clone(),
+                error,
+            })?;
+        for path in [&orchestrator, &worker_rust] {
+            let actual = revision_of(path)?;
+            if actual != source_hash {
+                let (path, expected) = (path.clone(), source_hash);
+                return Err(BinariesError::OtherRevision {
+                    path,
+                    expected,
+                    actual,
+                });
+            }
+        }
+        Ok(Binaries {
+            root,
+            orchestrator,
+            worker_rust,
+            source_hash,
+        })
+    }
+}
+
+/// One line of cargo's JSON messages, of which only this is of interest.
+#[derive(Deserialize)]
+struct Artifact {
+    executable: Option<PathBuf>,
+}
+
+/// Reads `NAME VERSION (SOURCE_HASH)`.
+fn revision_of(path: &Path) -> Result<String, BinariesError> {
+    let broken = |reason| BinariesError::Broken {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let output = Command::new(path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|error| broken(error.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let hash = said
+        .rsplit_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    match hash {
+        Some(hash) if output.status.success() => Ok(hash.to_owned()),
+        _ => Err(broken(format!("it says {said:?} ({})", output.status))),
+    }
+}

@@ -1,0 +1,173 @@
+//! `stepmark bench`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
+use super::{latest_link, new_folder, root};
+use crate::broker::Broker;
+use crate::progress::Progress;
+use crate::report::{Format, Terminal};
+use crate::scenario::{self, Scenario};
+use crate::suite::{Suite, SuiteError};
+use crate::verdict::Plan;
+
+/// Flags of `stepmark bench`.
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// Only scenarios of this tier.
+    #[arg(long)]
+    tier: Option<u8>,
+    /// Only the scenario of this name; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// The broker that messages travel through.
+    #[arg(long, value_enum, default_value = "both")]
+    broker: Brokers,
+    /// Tasks under way at any moment. With 1, the work of each single task is accounted.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    concurrency: u16,
+    /// Tasks that are measured. P95 is given from 200 on, P99 from 1000 on.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    samples: u64,
+    /// Tasks before the measurement, checked like the others.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    warmup: u64,
+    /// Where the report goes [default: a new folder in reports/runs, with reports/latest as a
+    /// link to it].
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// The folder with the scenarios [default: scenarios].
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Brokers {
+    Pgmq,
+    Rabbitmq,
+    Both,
+}
+
+pub(super) async fn run(args: BenchArgs) -> u8 {
+    let root = root();
+    let folder = args
+        .scenarios
+        .clone()
+        .unwrap_or_else(|| root.join("scenarios"));
+    let scenarios = scenario::load_all(&folder)
+        .and_then(|all| scenario::select(all, args.tier, &args.scenario));
+    let scenarios = match scenarios {
+        Ok(scenarios) => scenarios,
+        Err(error) => return complain(INVALID, &error),
+    };
+    let report_folder = args.report.clone().unwrap_or_else(|| new_folder(&root));
+    let mut suite = tokio::select! {
+        suite = open(&args, &report_folder) => match suite {
+            Ok(suite) => suite,
+            Err(error) => return complain(ENVIRONMENT, &error),
+        },
+        () = interrupted() => return complain(INVALID, &"interrupted before the first run"),
+    };
+    let finished = tokio::select! {
+        finished = measure(&mut suite, &args, &scenarios) => finished,
+        () = interrupted() => Err("interrupted: what was measured before stands".to_owned()),
+    };
+    let report = match suite.close().await {
+        Ok(report) => report,
+        Err(error) => return complain(ENVIRONMENT, &error),
+    };
+    if !report.runs.is_empty() {
+        println!("\n{}", Terminal.render(&report));
+    }
+    if args.report.is_none()
+        && let Err(error) = latest_link(&root, &report_folder)
+    {
+        return complain(ENVIRONMENT, &format!("cannot make reports/latest: {error}"));
+    }
+    println!("report: {}", report_folder.display());
+    match finished {
+        Ok(()) => report.exit_code(),
+        Err(why) if why.starts_with("interrupted") => complain(INVALID, &why),
+        Err(why) => complain(ENVIRONMENT, &why),
+    }
+}
+
+async fn open(args: &BenchArgs, folder: &std::path::Path) -> Result<Suite, SuiteError> {
+    let environment = args.environment.clone();
+    let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await;
+    let binaries =
+        binaries.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    Suite::open(binaries, args.environment.choice(), folder).await
+}
+
+/// Runs every scenario on every broker. An error is one of the environment.
+async fn measure(
+    suite: &mut Suite,
+    args: &BenchArgs,
+    scenarios: &[Scenario],
+) -> Result<(), String> {
+    let brokers: &[Broker] = match args.broker {
+        Brokers::Pgmq => &[Broker::Pgmq],
+        Brokers::Rabbitmq => &[Broker::Rabbitmq],
+        Brokers::Both => &[Broker::Pgmq, Broker::Rabbitmq],
+    };
+    for broker in brokers {
+        let plan = Plan {
+            broker: *broker,
+            concurrency: usize::from(args.concurrency),
+            warmup: args.warmup,
+        };
+        // One broker of two that is missing leaves a report that says so, and is incomplete.
+        if let Err(error) = suite.servers(*broker).await {
+            if brokers.len() == 1 {
+                return Err(error.to_string());
+            }
+            for scenario in scenarios {
+                suite.add_missing(scenario, plan, &error.to_string());
+            }
+            continue;
+        }
+        for scenario in scenarios {
+            run_one(suite, scenario, plan, args.samples).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn run_one(
+    suite: &mut Suite,
+    scenario: &Scenario,
+    plan: Plan,
+    samples: u64,
+) -> Result<(), String> {
+    let mut progress = Progress::new();
+    let name = format!("{} on {}", scenario.name, plan.broker.name());
+    progress.say(&format!("{name}: cluster, warm-up, floor"));
+    let mut run = suite
+        .start(scenario, plan)
+        .await
+        .map_err(|error| error.to_string())?;
+    for instance in run.instances() {
+        progress.say(&format!("  {instance}"));
+    }
+    progress.begin(&name, samples);
+    let first_half = samples / 2;
+    let driven = async {
+        run.drive(first_half, |tasks| progress.advance(tasks))
+            .await?;
+        run.measure_floor().await?;
+        run.drive(samples - first_half, |tasks| progress.advance(tasks))
+            .await
+    }
+    .await;
+    progress.end();
+    match driven {
+        Ok(_) => suite.finish(scenario, plan, run).await,
+        Err(error) => suite.abandon(scenario, plan, run, &error).await,
+    }
+    Ok(())
+}

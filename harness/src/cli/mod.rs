@@ -1,0 +1,159 @@
+//! The program `stepmark`: flags, signals, exit codes.
+//!
+//! Exit codes: 0 good, 1 regression or budget broken, 2 invalid or incomplete (also: bad input),
+//! 3 environment.
+
+mod bench;
+mod doctor;
+mod root;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::binaries::{Binaries, BinariesError};
+use crate::environment::{BackendName, Choice, Told, choose};
+
+pub use root::{latest_link, new_folder, root};
+
+/// Every answer right, everything measured, in budget.
+pub const GOOD: u8 = 0;
+/// Wrong or missing answers, something not measured, or bad input.
+pub const INVALID: u8 = 2;
+/// Servers, binaries, ports or the disk.
+pub const ENVIRONMENT: u8 = 3;
+
+/// Measures the stepmark workflow engine, and checks every answer.
+#[derive(Debug, Parser)]
+#[command(name = "stepmark", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios, check every answer, print the table and write the report.
+    ///
+    /// Exit code: 0 good, 1 budget broken, 2 invalid or incomplete, 3 environment.
+    Bench(bench::BenchArgs),
+    /// Start servers and a cluster, print their URLs, and stay until Ctrl-C.
+    Up(up::UpArgs),
+    /// Say what this machine has, what is missing, and what each backend would use.
+    Doctor(EnvironmentArgs),
+}
+
+/// Where servers and binaries come from.
+#[derive(Debug, Clone, Args)]
+pub struct EnvironmentArgs {
+    /// Where the servers come from.
+    #[arg(long, value_enum, default_value = "auto", env = "STEPMARK_BACKEND")]
+    backend: BackendName,
+    /// A superuser's URL of a running PostgreSQL, for the backend external.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STEPMARK_EXTERNAL_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// The AMQP URL of a running RabbitMQ, for the backend external.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STEPMARK_EXTERNAL_RABBITMQ_URL",
+        hide_env_values = true
+    )]
+    rabbitmq_url: Option<String>,
+    /// The Prometheus page of that RabbitMQ, where its messages are counted.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL"
+    )]
+    rabbitmq_prometheus_url: Option<String>,
+    /// The folder with PostgreSQL's binaries, for the backend process.
+    #[arg(long, value_name = "DIR", env = "STEPMARK_PG_BIN")]
+    pg_bin: Option<PathBuf>,
+    /// A folder with the engine's binaries, instead of building them; they must be of this
+    /// revision.
+    #[arg(long, value_name = "DIR", env = "STEPMARK_BIN_DIR")]
+    bin_dir: Option<PathBuf>,
+}
+
+impl EnvironmentArgs {
+    /// The backend that these flags ask for.
+    fn choice(&self) -> Choice {
+        let told = Told {
+            database_url: self.database_url.clone(),
+            rabbitmq_url: self.rabbitmq_url.clone(),
+            prometheus_url: self.rabbitmq_prometheus_url.clone(),
+            postgres_binaries: self.pg_bin.clone(),
+        };
+        choose(self.backend, told)
+    }
+
+    /// The binaries that these flags ask for.
+    fn binaries(&self) -> Result<Binaries, BinariesError> {
+        match &self.bin_dir {
+            Some(folder) => Binaries::in_folder(&root(), folder),
+            None => Binaries::build(&root()),
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = EnvFilter::try_from_env("STEPMARK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .init();
+    // One thread: the clients take as little as they can from the two cores that engine and
+    // servers share with them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(ENVIRONMENT, &error),
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Bench(args) => bench::run(args).await,
+            Command::Up(args) => up::run(args).await,
+            Command::Doctor(args) => doctor::run(&args).await,
+        }
+    });
+    code.into()
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be caught");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Says what went wrong, and with which exit code the program ends.
+fn complain(code: u8, error: &dyn std::fmt::Display) -> u8 {
+    eprintln!("stepmark: {error}");
+    code
+}
+
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    complain(code, error).into()
+}

@@ -1,0 +1,168 @@
+//! The engine's processes: started, watched, started again when one dies, and ended in order.
+
+mod instance;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use stepmark_servers::Guardian;
+
+use crate::binaries::Binaries;
+use crate::broker::Broker;
+use crate::scenario::{Language, Topology};
+
+use instance::Program;
+pub use instance::{ClusterError, Instance};
+
+/// What the processes are told of the servers.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// The engine's own database, with its own role.
+    pub database_url: String,
+    /// The broker that messages travel through.
+    pub broker: Broker,
+    /// RabbitMQ's URL; needed where it is the broker.
+    pub rabbitmq_url: Option<String>,
+}
+
+/// A running cluster. Dropping it kills its processes; [`Cluster::stop`] ends them in order.
+#[derive(Debug)]
+pub struct Cluster {
+    orchestrators: Vec<Instance>,
+    workers: Vec<Instance>,
+    faults: Faults,
+}
+
+/// What happened to instances that must not happen in a measured run.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Vec<String>>>);
+
+impl Faults {
+    /// All faults so far, in order.
+    pub fn all(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn add(&self, fault: String) {
+        tracing::warn!("{fault}");
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fault);
+    }
+}
+
+impl Cluster {
+    /// Starts the topology's processes and waits until each is ready. Logs go to `logs`, a file
+    /// an instance.
+    ///
+    /// # Errors
+    /// A process does not start or does not get ready; the error has the end of its log.
+    pub async fn start(
+        binaries: &Binaries,
+        topology: &Topology,
+        connections: &Connections,
+        logs: &Path,
+        guardian: &Arc<Guardian>,
+    ) -> Result<Cluster, ClusterError> {
+        let faults = Faults::default();
+        let launch = |name: String, path: PathBuf, listen: &str| {
+            let environment = environment(connections, &binaries.root, &name, listen);
+            let log = logs.join(format!("{name}.log"));
+            let program = Program {
+                name,
+                path,
+                environment,
+                log,
+            };
+            Instance::start(program, Arc::clone(guardian), faults.clone())
+        };
+        // Workers need the schema, which the first orchestrator makes.
+        let orchestrators = try_join_all((1..=topology.orchestrators).map(|n| {
+            launch(
+                format!("orchestrator-{n}"),
+                binaries.orchestrator.clone(),
+                "127.0.0.1:0",
+            )
+        }));
+        let orchestrators = orchestrators.await?;
+        let workers = topology
+            .workers
+            .iter()
+            .flat_map(|(language, count)| (1..=*count).map(|n| (*language, n)).collect::<Vec<_>>());
+        let workers = try_join_all(workers.map(|(language, n)| {
+            let path = match language {
+                Language::Rust => binaries.worker_rust.clone(),
+            };
+            launch(
+                format!("worker-{}-{n}", language.name()),
+                path,
+                "127.0.0.1:0",
+            )
+        }));
+        let workers = workers.await?;
+        Ok(Cluster {
+            orchestrators,
+            workers,
+            faults,
+        })
+    }
+
+    /// The base URLs of the orchestrators.
+    pub fn orchestrator_urls(&self) -> Vec<String> {
+        self.orchestrators.iter().map(Instance::url).collect()
+    }
+
+    /// All instances, orchestrators first.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.orchestrators.iter().chain(&self.workers)
+    }
+
+    /// What happened to the instances so far.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Ends every instance: SIGTERM, and SIGKILL for one that does not go. Returns what was not
+    /// as it has to be.
+    pub async fn stop(self) -> Vec<String> {
+        let instances = self.workers.into_iter().chain(self.orchestrators);
+        futures_util::future::join_all(instances.map(Instance::stop)).await;
+        self.faults.all()
+    }
+}
+
+fn environment(
+    connections: &Connections,
+    root: &Path,
+    name: &str,
+    listen: &str,
+) -> BTreeMap<&'static str, String> {
+    let mut environment = BTreeMap::from([
+        ("STEPMARK_DATABASE_URL", connections.database_url.clone()),
+        ("STEPMARK_BROKER", connections.broker.name().to_owned()),
+        ("STEPMARK_LISTEN", listen.to_owned()),
+        (
+            "STEPMARK_TEMPLATES",
+            root.join("fixtures/workflows").display().to_string(),
+        ),
+        ("STEPMARK_INSTANCE", name.to_owned()),
+    ]);
+    if let Some(url) = &connections.rabbitmq_url {
+        environment.insert("STEPMARK_RABBITMQ_URL", url.clone());
+    }
+    environment
+}
+
+/// How long an instance may take to say that it listens.
+pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an instance may take to end after SIGTERM.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often an instance is started again before it is given up.
+pub const RESTARTS_MAX: u32 = 5;

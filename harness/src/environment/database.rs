@@ -1,0 +1,144 @@
+//! The databases of one run: the engine's, with its own role, and the harness's own beside it.
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use uuid::Uuid;
+
+use super::EnvironmentError;
+
+/// The names that one run uses in PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The engine's database, owned by its role.
+    pub engine_database: String,
+    /// The engine's role, which is no superuser.
+    pub role: String,
+    /// The harness's database: what it does there is not counted as the engine's.
+    pub harness_database: String,
+}
+
+/// The databases of one run. [`RunDatabase::remove`] drops them.
+#[derive(Debug, Clone)]
+pub struct RunDatabase {
+    /// Their names.
+    pub names: Names,
+    /// The engine's URL.
+    pub engine_url: String,
+    admin: PgConnectOptions,
+}
+
+impl RunDatabase {
+    /// Makes the databases and the role, on the server of `admin_url` (a superuser's).
+    ///
+    /// # Errors
+    /// The server is unreachable or the role may not create databases.
+    pub async fn create(admin_url: &str) -> Result<RunDatabase, EnvironmentError> {
+        let what = "making the databases of a run";
+        let failed = |error| EnvironmentError::Postgres { what, error };
+        let admin: PgConnectOptions = admin_url.parse().map_err(failed)?;
+        let id = Uuid::new_v4().simple().to_string();
+        let (id, password) = (&id[..12], Uuid::new_v4().simple().to_string());
+        let names = Names {
+            engine_database: format!("stepmark_{id}"),
+            role: format!("stepmark_{id}"),
+            harness_database: format!("stepmark_harness_{id}"),
+        };
+        let Names {
+            engine_database,
+            role,
+            harness_database,
+        } = &names;
+        let mut connection = admin.connect().await.map_err(failed)?;
+        for sql in [
+            format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'"),
+            format!("CREATE DATABASE {engine_database} OWNER {role}"),
+            format!("CREATE DATABASE {harness_database}"),
+        ] {
+            connection
+                .execute(AssertSqlSafe(sql))
+                .await
+                .map_err(failed)?;
+        }
+        // Not fatal: where it cannot be made, the run says what it could not count.
+        let mut harness = connect(&admin, harness_database).await?;
+        let extension = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements";
+        if let Err(error) = harness.execute(extension).await {
+            tracing::warn!(%error, "pg_stat_statements is not available");
+        }
+        let engine_url = format!(
+            "postgres://{role}:{password}@{}:{}/{engine_database}",
+            admin.get_host(),
+            admin.get_port()
+        );
+        Ok(RunDatabase {
+            names,
+            engine_url,
+            admin,
+        })
+    }
+
+    /// A superuser's connection to the engine's database.
+    ///
+    /// # Errors
+    /// The server is unreachable.
+    pub async fn connect_to_engine(&self) -> Result<PgConnection, EnvironmentError> {
+        connect(&self.admin, &self.names.engine_database).await
+    }
+
+    /// A superuser's connection to the harness's own database.
+    ///
+    /// # Errors
+    /// The server is unreachable.
+    pub async fn connect_to_harness(&self) -> Result<PgConnection, EnvironmentError> {
+        connect(&self.admin, &self.names.harness_database).await
+    }
+
+    /// The superuser's role.
+    pub fn admin_role(&self) -> &str {
+        self.admin.get_username()
+    }
+
+    /// The superuser's URL of the harness's own database.
+    pub fn harness_url(&self) -> String {
+        self.admin
+            .clone()
+            .database(&self.names.harness_database)
+            .to_url_lossy()
+            .to_string()
+    }
+
+    /// Drops the databases and the role, whoever is still connected; what is gone already is no error.
+    ///
+    /// # Errors
+    /// The server is unreachable.
+    pub async fn remove(self) -> Result<(), EnvironmentError> {
+        let what = "dropping the databases of a run";
+        let failed = |error| EnvironmentError::Postgres { what, error };
+        let Names {
+            engine_database,
+            role,
+            harness_database,
+        } = &self.names;
+        let mut connection = self.admin.connect().await.map_err(failed)?;
+        for sql in [
+            format!("DROP DATABASE IF EXISTS {engine_database} WITH (FORCE)"),
+            format!("DROP DATABASE IF EXISTS {harness_database} WITH (FORCE)"),
+            format!("DROP ROLE IF EXISTS {role}"),
+        ] {
+            connection
+                .execute(AssertSqlSafe(sql))
+                .await
+                .map_err(failed)?;
+        }
+        connection.close().await.map_err(failed)
+    }
+}
+
+async fn connect(
+    admin: &PgConnectOptions,
+    database: &str,
+) -> Result<PgConnection, EnvironmentError> {
+    let what = "connecting to PostgreSQL";
+    let connection = admin.clone().database(database).connect().await;
+    connection.map_err(|error| EnvironmentError::Postgres { what, error })
+}

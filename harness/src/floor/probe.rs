@@ -1,0 +1,245 @@
+//! Measures the floor over kept connections of the same kind as the engine's.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, ConnectionProperties, Consumer};
+use sqlx::postgres::{PgConnection, PgListener};
+use sqlx::{Connection, Executor};
+
+use super::{Floor, median};
+use crate::client::{Client, ClientError};
+use crate::environment::{EnvironmentError, RunDatabase};
+
+/// Repetitions of one measurement in one round.
+const REPETITIONS: u32 = 200;
+/// Repetitions before the measurement, which are thrown away.
+const WARMUP_REPETITIONS: u32 = 20;
+/// A hop that takes longer than this has lost its message.
+const HOP_TIMEOUT: Duration = Duration::from_secs(10);
+const CHANNEL: &str = "stepmark_floor";
+/// AMQP's delivery mode of a persistent message.
+const PERSISTENT: u8 = 2;
+
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS floor (id bigint GENERATED ALWAYS AS \
+     IDENTITY PRIMARY KEY, body text NOT NULL)";
+const INSERT: &str = "INSERT INTO floor (body) VALUES ($1)";
+
+/// Why the floor could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum FloorError {
+    /// PostgreSQL does not answer.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// A statement failed.
+    #[error("measuring the floor: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// RabbitMQ refused something.
+    #[error("measuring the floor on RabbitMQ: {0}")]
+    Amqp(#[from] lapin::Error),
+    /// An orchestrator does not answer.
+    #[error("measuring the floor: {0}")]
+    Http(#[from] ClientError),
+    /// A message never came.
+    #[error("measuring the floor: a message of the broker did not arrive within 10 s")]
+    HopLost,
+}
+
+/// Connections that the floor is measured over, kept for the whole run.
+#[derive(Debug)]
+pub struct Probe {
+    sql: PgConnection,
+    hop: Hop,
+    healthz: String,
+    commits: u64,
+}
+
+#[derive(Debug)]
+enum Hop {
+    Notify(Box<PgListener>),
+    Amqp {
+        channel: Channel,
+        queue: String,
+        consumer: Box<Consumer>,
+        _connection: lapin::Connection,
+    },
+}
+
+impl Probe {
+    /// Opens the connections. The broker is RabbitMQ where `amqp_url` is given, else PGMQ's
+    /// NOTIFY; `healthz` is the URL of an orchestrator's page.
+    ///
+    /// # Errors
+    /// A server does not answer.
+    pub async fn open(
+        database: &RunDatabase,
+        amqp_url: Option<&str>,
+        healthz: String,
+    ) -> Result<Probe, FloorError> {
+        let mut sql = database.connect_to_harness().await?;
+        sql.execute(CREATE_TABLE).await?;
+        let hop = match amqp_url {
+            Some(url) => open_amqp(url).await?,
+            None => {
+                let mut listener = PgListener::connect(&database.harness_url()).await?;
+                listener.listen(CHANNEL).await?;
+                Hop::Notify(Box::new(listener))
+            }
+        };
+        Ok(Probe {
+            sql,
+            hop,
+            healthz,
+            commits: 0,
+        })
+    }
+
+    /// WAL flushes that the probe has caused so far: one a durable commit.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Starts counting the commits anew.
+    pub fn reset_commits(&mut self) {
+        self.commits = 0;
+    }
+
+    /// Closes the connections.
+    ///
+    /// # Errors
+    /// A server does not answer.
+    pub async fn close(self) -> Result<(), FloorError> {
+        self.sql.close().await?;
+        Ok(())
+    }
+
+    /// One round: the medians of [`Floor`].
+    ///
+    /// # Errors
+    /// A server does not answer.
+    pub async fn measure(&mut self, client: &Client) -> Result<Floor, FloorError> {
+        let mut floor = Floor::default();
+        let mut samples = Samples::new();
+        for _ in 0..samples.wanted() {
+            let started = Instant::now();
+            sqlx::query(INSERT)
+                .bind("floor")
+                .execute(&mut self.sql)
+                .await?;
+            samples.add(started);
+            self.commits += 1;
+        }
+        floor.commit_ms = samples.median_ms();
+        for _ in 0..samples.wanted() {
+            let started = Instant::now();
+            sqlx::query("SELECT 1").execute(&mut self.sql).await?;
+            samples.add(started);
+        }
+        floor.sql_round_trip_ms = samples.median_ms();
+        for _ in 0..samples.wanted() {
+            let started = Instant::now();
+            self.hop.once(&mut self.sql).await?;
+            samples.add(started);
+        }
+        floor.broker_hop_ms = samples.median_ms();
+        for _ in 0..samples.wanted() {
+            let started = Instant::now();
+            client.page(&self.healthz).await?;
+            samples.add(started);
+        }
+        floor.http_ms = samples.median_ms();
+        // What this session did must be in the statistics before somebody reads them.
+        sqlx::query("SELECT pg_stat_force_next_flush()")
+            .execute(&mut self.sql)
+            .await?;
+        Ok(floor)
+    }
+}
+
+impl Hop {
+    async fn once(&mut self, sql: &mut PgConnection) -> Result<(), FloorError> {
+        match self {
+            Hop::Notify(listener) => {
+                sql.execute(sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL))
+                    .await?;
+                let received = tokio::time::timeout(HOP_TIMEOUT, listener.recv()).await;
+                received.map_err(|_| FloorError::HopLost)??;
+            }
+            Hop::Amqp {
+                channel,
+                queue,
+                consumer,
+                ..
+            } => {
+                let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+                let options = BasicPublishOptions::default();
+                let queue = queue.as_str().into();
+                channel
+                    .basic_publish("".into(), queue, options, b"floor", properties)
+                    .await?;
+                let received = tokio::time::timeout(HOP_TIMEOUT, consumer.next()).await;
+                received.ok().flatten().ok_or(FloorError::HopLost)??;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn open_amqp(url: &str) -> Result<Hop, FloorError> {
+    let connection = lapin::Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    // Durable, so that messages are written; exclusive, so that it goes with the connection.
+    let options = QueueDeclareOptions {
+        durable: true,
+        exclusive: true,
+        ..Default::default()
+    };
+    let declared = channel
+        .queue_declare("".into(), options, FieldTable::default())
+        .await?;
+    let queue = declared.name().as_str().to_owned();
+    let options = BasicConsumeOptions {
+        no_ack: true,
+        ..Default::default()
+    };
+    let name = queue.as_str().into();
+    let consumer = channel
+        .basic_consume(name, "floor".into(), options, FieldTable::default())
+        .await?;
+    let consumer = Box::new(consumer);
+    Ok(Hop::Amqp {
+        channel,
+        queue,
+        consumer,
+        _connection: connection,
+    })
+}
+
+/// The times of one measurement, without its warm-up.
+struct Samples {
+    ms: Vec<f64>,
+}
+
+impl Samples {
+    fn new() -> Samples {
+        Samples { ms: Vec::new() }
+    }
+
+    fn wanted(&self) -> u32 {
+        WARMUP_REPETITIONS + REPETITIONS
+    }
+
+    fn add(&mut self, started: Instant) {
+        self.ms.push(started.elapsed().as_secs_f64() * 1_000.0);
+    }
+
+    /// The median since the last one was asked for.
+    fn median_ms(&mut self) -> Option<f64> {
+        let first = (WARMUP_REPETITIONS as usize).min(self.ms.len());
+        let measured = median(&mut self.ms[first..]);
+        self.ms.clear();
+        measured
+    }
+}

@@ -1,0 +1,146 @@
+//! Closed-loop load: each client waits for its task before it starts the next.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Client, ClientError, NewTask};
+use crate::oracle::Answer;
+use crate::scenario::Workflow;
+
+/// How long a task may take before it counts as unfinished.
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What load is made of: tasks of one workflow with one input.
+#[derive(Debug)]
+pub struct Load<'a> {
+    /// The client that the tasks are sent through.
+    pub client: &'a Client,
+    /// The workflow of every task.
+    pub workflow: &'a Workflow,
+    /// The context of every task.
+    pub input: &'a Value,
+    /// What tells this run's idempotency keys from another's.
+    pub run_id: &'a str,
+    /// Tasks under way at any moment.
+    pub concurrency: usize,
+}
+
+/// One task as the client lived it.
+#[derive(Debug)]
+pub struct Sample {
+    /// The task's number in the run.
+    pub number: u64,
+    /// From before the request was sent until the caller knew the end.
+    pub latency: Duration,
+    /// Calls that had to be made again.
+    pub retries: u32,
+    /// The task's identity, once the client was told.
+    pub task_uuid: Option<String>,
+    /// The terminal answer, or why there is none.
+    pub outcome: Result<Answer, LoadError>,
+}
+
+/// Why a task has no terminal answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A call failed for good.
+    #[error(transparent)]
+    Call(#[from] ClientError),
+    /// The task did not end in time.
+    #[error("not finished after {} s{}", TASK_TIMEOUT.as_secs(), last_words(.0))]
+    Unfinished(Option<ClientError>),
+}
+
+fn last_words(error: &Option<ClientError>) -> String {
+    error
+        .as_ref()
+        .map(|error| format!(" (last error: {error})"))
+        .unwrap_or_default()
+}
+
+impl Load<'_> {
+    /// Runs the tasks with these numbers to their ends; `on_end` is told of each as it ends.
+    /// Returns the time from the first request to the last end.
+    pub async fn drive(&self, numbers: Range<u64>, on_end: impl Fn(Sample)) -> Duration {
+        let started = Instant::now();
+        let next = Cell::new(numbers.start);
+        let (next, end, on_end) = (&next, numbers.end, &on_end);
+        let lane = || async move {
+            while next.get() < end {
+                let number = next.replace(next.get() + 1);
+                on_end(self.run_task(number).await);
+            }
+        };
+        join_all((0..self.concurrency).map(|_| lane())).await;
+        started.elapsed()
+    }
+
+    async fn run_task(&self, number: u64) -> Sample {
+        let mut sample = Unended {
+            task_uuid: None,
+            retries: 0,
+        };
+        let idempotency_key = format!("{}-{number}", self.run_id);
+        let task = NewTask {
+            namespace: &self.workflow.namespace,
+            template: &self.workflow.template,
+            version: self.workflow.version,
+            context: self.input,
+            idempotency_key: &idempotency_key,
+        };
+        let started = Instant::now();
+        let outcome = self.bring_to_end(number, &task, started, &mut sample).await;
+        let latency = started.elapsed();
+        let Unended { task_uuid, retries } = sample;
+        Sample {
+            number,
+            latency,
+            retries,
+            task_uuid,
+            outcome,
+        }
+    }
+
+    async fn bring_to_end(
+        &self,
+        number: u64,
+        task: &NewTask<'_>,
+        started: Instant,
+        sample: &mut Unended,
+    ) -> Result<Answer, LoadError> {
+        loop {
+            // The idempotency key makes it safe to create again after an answer was lost.
+            let answer = match &sample.task_uuid {
+                None => self.client.create(number, task).await,
+                Some(task_uuid) => self.client.wait(number, task_uuid).await,
+            };
+            let late = started.elapsed() > TASK_TIMEOUT;
+            match answer {
+                Ok(answer) if answer.state.is_terminal() => {
+                    sample.task_uuid = Some(answer.task_uuid.clone());
+                    return Ok(answer);
+                }
+                Ok(_) if late => return Err(LoadError::Unfinished(None)),
+                Ok(answer) => sample.task_uuid = Some(answer.task_uuid),
+                Err(error) => match error.retry_after() {
+                    None => return Err(error.into()),
+                    Some(_) if late => return Err(LoadError::Unfinished(Some(error))),
+                    Some(pause) => {
+                        sample.retries += 1;
+                        sleep(pause).await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+struct Unended {
+    task_uuid: Option<String>,
+    retries: u32,
+}

@@ -1,0 +1,371 @@
+//! One run of a scenario, from an empty database to a verdict.
+//!
+//! A run has a database, a role and a cluster of its own. In between lie: warm-up, the first
+//! round of the floor, load, a round of the floor in the midst of it, load, the last round; then
+//! the cluster is stopped, PostgreSQL's statistics are complete, and every task is judged.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use stepmark_servers::Guardian;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use crate::accounting::{Accountant, Processes, SETTLE};
+use crate::audit::{self, AuditError};
+use crate::binaries::Binaries;
+use crate::client::Client;
+use crate::cluster::{Cluster, ClusterError, Connections};
+use crate::environment::{
+    EnvironmentError, PostgresFacts, PostgresServer, RabbitMqServer, RunDatabase,
+};
+use crate::floor::{Floor, FloorError, FloorSummary, Probe};
+use crate::load::{Load, Sample};
+use crate::oracle::{self, Wrong};
+use crate::recorder::Recorder;
+use crate::scenario::Scenario;
+use crate::verdict::{self, Observations, Plan, RunReport};
+
+/// The servers that a run uses.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    /// PostgreSQL.
+    pub postgres: PostgresServer,
+    /// What PostgreSQL says of itself.
+    pub facts: PostgresFacts,
+    /// RabbitMQ, where it is the broker.
+    pub rabbitmq: Option<RabbitMqServer>,
+}
+
+/// Why a run came to no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A server fails.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The cluster does not come up.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The floor cannot be measured.
+    #[error(transparent)]
+    Floor(#[from] FloorError),
+    /// The audit cannot be read.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// A file of the report cannot be written.
+    #[error("{path}: {error}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Measurement {
+    scenario: Scenario,
+    plan: Plan,
+    servers: Servers,
+    database: RunDatabase,
+    cluster: Cluster,
+    client: Client,
+    probe: Probe,
+    accountant: Accountant,
+    run_id: String,
+    next: u64,
+    floor: Vec<Floor>,
+    busy: Duration,
+    began: Instant,
+    seen: RefCell<Seen>,
+}
+
+/// What the clients have seen so far.
+#[derive(Debug)]
+struct Seen {
+    recorder: Recorder,
+    warm: bool,
+    asked: BTreeSet<String>,
+    measured: BTreeSet<String>,
+    wrong: Vec<(String, Wrong)>,
+    unfinished: Vec<String>,
+    retries: u64,
+}
+
+impl Measurement {
+    /// Brings up the cluster on an empty database, warms up, and opens the accounts.
+    ///
+    /// # Errors
+    /// A server, the cluster or the disk fails.
+    pub async fn start(
+        scenario: &Scenario,
+        plan: Plan,
+        binaries: &Binaries,
+        servers: Servers,
+        database: RunDatabase,
+        logs: &Path,
+        guardian: &Arc<Guardian>,
+    ) -> Result<Measurement, RunError> {
+        let logs = logs.join(format!("{}-{}", scenario.name, plan.broker.name()));
+        std::fs::create_dir_all(&logs).map_err(|error| RunError::File {
+            path: logs.clone(),
+            error,
+        })?;
+        let amqp_url = servers
+            .rabbitmq
+            .as_ref()
+            .map(|server| server.amqp_url.clone());
+        let connections = Connections {
+            database_url: database.engine_url.clone(),
+            broker: plan.broker,
+            rabbitmq_url: amqp_url.clone(),
+        };
+        let cluster =
+            Cluster::start(binaries, &scenario.topology, &connections, &logs, guardian).await?;
+        let client = Client::new(cluster.orchestrator_urls());
+        let run_id = Uuid::new_v4().simple().to_string();
+        let seen = RefCell::new(Seen::new());
+        let load = load(&client, scenario, &run_id, plan.concurrency);
+        load.drive(0..plan.warmup, |sample| {
+            seen.borrow_mut().take(scenario, sample)
+        })
+        .await;
+
+        let idle_since = Instant::now();
+        let healthz = format!("{}/healthz", client.orchestrators()[0]);
+        let mut probe = Probe::open(&database, amqp_url.as_deref(), healthz).await?;
+        let before = probe.measure(&client).await?;
+        let processes = processes(&cluster, &servers, &database);
+        let prometheus = servers
+            .rabbitmq
+            .as_ref()
+            .and_then(|server| server.prometheus_url.clone());
+        sleep_until(idle_since + SETTLE).await;
+        let facts = &servers.facts;
+        let accountant = Accountant::open(
+            &database,
+            facts,
+            plan.broker,
+            prometheus,
+            processes,
+            &client,
+        )
+        .await?;
+        // The probe's flushes so far lie before the baseline.
+        probe.reset_commits();
+        seen.borrow_mut().warm = true;
+        Ok(Measurement {
+            scenario: scenario.clone(),
+            plan,
+            servers,
+            database,
+            cluster,
+            client,
+            probe,
+            accountant,
+            run_id,
+            next: plan.warmup,
+            floor: vec![before],
+            busy: Duration::ZERO,
+            began: Instant::now(),
+            seen,
+        })
+    }
+
+    /// Runs `tasks` more tasks to their ends and returns how long load was on.
+    ///
+    /// # Errors
+    /// A server fails.
+    pub async fn drive(
+        &mut self,
+        tasks: u64,
+        progress: impl Fn(u64),
+    ) -> Result<Duration, RunError> {
+        let end = self.next + tasks;
+        let load = load(
+            &self.client,
+            &self.scenario,
+            &self.run_id,
+            self.plan.concurrency,
+        );
+        let take = |sample| {
+            self.seen.borrow_mut().take(&self.scenario, sample);
+            progress(1);
+        };
+        self.accountant.resume(&self.client).await?;
+        let mut busy = Duration::ZERO;
+        if self.plan.concurrency == 1 {
+            // Accounting lies between the tasks, outside of every clock.
+            for number in self.next..end {
+                busy += load.drive(number..number + 1, &take).await;
+                self.accountant.task_ended().await?;
+            }
+        } else {
+            busy = load.drive(self.next..end, &take).await;
+        }
+        self.accountant.pause(&self.client).await?;
+        self.next = end;
+        self.busy += busy;
+        Ok(busy)
+    }
+
+    /// Measures one more round of the floor, while no task is under way.
+    ///
+    /// # Errors
+    /// A server fails.
+    pub async fn measure_floor(&mut self) -> Result<(), RunError> {
+        self.floor.push(self.probe.measure(&self.client).await?);
+        Ok(())
+    }
+
+    /// The cluster's instances, for people: name, process id, URL.
+    pub fn instances(&self) -> Vec<String> {
+        self.cluster.instances().map(ToString::to_string).collect()
+    }
+
+    /// What happened to the cluster so far that must not happen.
+    pub fn faults(&self) -> Vec<String> {
+        self.cluster.faults().all()
+    }
+
+    /// Measures the floor a last time, stops the cluster, and judges the run. Writes the
+    /// latencies' histogram into `folder` when they stand.
+    ///
+    /// # Errors
+    /// A server or the disk fails.
+    pub async fn finish(mut self, folder: &Path) -> Result<RunReport, RunError> {
+        self.measure_floor().await?;
+        self.accountant.before_stop(&self.client).await;
+        let own_flushes = self.probe.commits();
+        self.probe.close().await?;
+        let faults = self.cluster.stop().await;
+        let seen = self.seen.into_inner();
+        let samples = seen.recorder.samples();
+        let (mut accounts, gaps) = self.accountant.close(samples, own_flushes).await?;
+
+        let mut connection = self.database.connect_to_engine().await?;
+        let asked = seen.asked.iter().map(String::as_str).collect();
+        let measured = seen.measured.iter().map(String::as_str).collect();
+        let expected = &self.scenario.expected;
+        let findings = audit::examine(&mut connection, expected, &asked, &measured).await?;
+        drop(connection);
+        accounts.mean.step_transitions = findings.step_transitions.mean();
+        accounts.mean.task_transitions = findings.task_transitions.mean();
+        let spreads = [
+            ("step_transitions", findings.step_transitions.spread()),
+            ("task_transitions", findings.task_transitions.spread()),
+        ];
+        accounts
+            .each
+            .extend(spreads.into_iter().filter_map(|(name, s)| Some((name, s?))));
+
+        let observations = Observations {
+            recorder: seen.recorder,
+            busy: self.busy,
+            wrong: seen.wrong.into_iter().chain(findings.wrong).collect(),
+            unfinished: seen.unfinished,
+            faults,
+            gaps,
+            notes: notes(seen.retries, &self.servers),
+            accounts,
+            floor: FloorSummary::of(self.floor),
+        };
+        let mut report = verdict::judge(&self.scenario, self.plan, &observations);
+        if report.correct {
+            let name = format!("{}-{}.hlog", report.scenario, report.broker.name());
+            let path = folder.join(&name);
+            let recorder = &observations.recorder;
+            std::fs::File::create(&path)
+                .and_then(|mut file| {
+                    recorder.write_hlog(&report.scenario, self.began.elapsed(), &mut file)
+                })
+                .map_err(|error| RunError::File { path, error })?;
+            report.hlog = Some(name);
+        }
+        Ok(report)
+    }
+}
+
+impl Seen {
+    fn new() -> Seen {
+        Seen {
+            recorder: Recorder::new(SystemTime::now()),
+            warm: false,
+            asked: BTreeSet::new(),
+            measured: BTreeSet::new(),
+            wrong: Vec::new(),
+            unfinished: Vec::new(),
+            retries: 0,
+        }
+    }
+
+    fn take(&mut self, scenario: &Scenario, sample: Sample) {
+        self.retries += u64::from(sample.retries);
+        let name = sample
+            .task_uuid
+            .unwrap_or_else(|| format!("number {}", sample.number));
+        match sample.outcome {
+            Err(error) => self.unfinished.push(format!("task {name}: {error}")),
+            Ok(answer) => {
+                let wrong = oracle::judge_answer(&scenario.expected, &answer);
+                self.wrong
+                    .extend(wrong.into_iter().map(|wrong| (name.clone(), wrong)));
+                if self.warm {
+                    self.recorder.record(sample.latency);
+                    self.measured.insert(name.clone());
+                }
+                self.asked.insert(name);
+            }
+        }
+    }
+}
+
+fn load<'a>(
+    client: &'a Client,
+    scenario: &'a Scenario,
+    run_id: &'a str,
+    concurrency: usize,
+) -> Load<'a> {
+    let (workflow, input) = (&scenario.workflow, &scenario.input);
+    Load {
+        client,
+        workflow,
+        input,
+        run_id,
+        concurrency,
+    }
+}
+
+fn processes(cluster: &Cluster, servers: &Servers, database: &RunDatabase) -> Processes {
+    let instances = cluster.instances();
+    let names = &database.names;
+    Processes {
+        instances: instances
+            .filter_map(|i| Some((i.name().to_owned(), i.pid()?)))
+            .collect(),
+        postgres: servers.postgres.pid,
+        rabbitmq: servers.rabbitmq.as_ref().and_then(|server| server.pid),
+        has_rabbitmq: servers.rabbitmq.is_some(),
+        harness_titles: vec![
+            names.harness_database.clone(),
+            format!("{} {}", database.admin_role(), names.engine_database),
+        ],
+    }
+}
+
+fn notes(retries: u64, servers: &Servers) -> Vec<String> {
+    let mut notes = Vec::new();
+    if retries > 0 {
+        notes.push(format!(
+            "{retries} calls of the client were made again (connection or 503)"
+        ));
+    }
+    if servers.postgres.pid.is_none() {
+        notes.push("CPU time of the servers is not in cpu_ms: they are not ours".to_owned());
+    }
+    notes
+}

@@ -1,0 +1,103 @@
+//! What people and programs read: one report, one file a format.
+
+mod json;
+mod machine;
+mod markdown;
+mod tables;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::verdict::{RunReport, Status};
+
+pub use json::Json;
+pub use machine::{Disk, Git, Machine};
+pub use markdown::Markdown;
+pub use terminal::Terminal;
+
+/// The version of `report.json`'s schema. It goes up when a field changes its meaning or goes;
+/// a new field alone does not raise it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that a report says. Its fields are those of `report.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The version of the harness.
+    pub stepmark_version: &'static str,
+    /// When the report was begun, RFC 3339, UTC.
+    pub created_at: String,
+    /// The revision of the checkout.
+    pub git: Option<Git>,
+    /// The hash of the sources that the measured binaries were built from.
+    pub source_hash: String,
+    /// The machine.
+    pub machine: Machine,
+    /// The servers.
+    pub environment: Environment,
+    /// The runs, in order.
+    pub runs: Vec<RunReport>,
+}
+
+/// The servers that the runs used.
+#[derive(Debug, Clone, Serialize)]
+pub struct Environment {
+    /// The backend's name.
+    pub backend: String,
+    /// Why it was taken.
+    pub why: String,
+    /// PostgreSQL, as read back from the server.
+    pub postgres: ServerFacts,
+    /// RabbitMQ, where it was used.
+    pub rabbitmq: Option<ServerFacts>,
+}
+
+/// A server's version and settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerFacts {
+    /// The version as the server says it.
+    pub version: String,
+    /// The settings that bear on speed and durability.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A form that a report is written in.
+pub trait Format {
+    /// The name of its file in the report's folder; none for the terminal.
+    fn file_name(&self) -> Option<&'static str>;
+
+    /// The report in this form.
+    fn render(&self, report: &Report) -> String;
+}
+
+impl Report {
+    /// The exit code that the runs call for: 0 good, 1 budget broken, 2 invalid or incomplete.
+    pub fn exit_code(&self) -> u8 {
+        let code = |run: &RunReport| match run.status {
+            Status::Good => 0,
+            Status::OverBudget => 1,
+            Status::Incomplete | Status::Invalid => 2,
+        };
+        // A report without runs has shown nothing.
+        self.runs.iter().map(code).max().unwrap_or(2)
+    }
+
+    /// Writes every format that has a file into `folder`.
+    ///
+    /// # Errors
+    /// A file cannot be written; the error names it.
+    pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+        let formats: [&dyn Format; 2] = [&Json, &Markdown];
+        for format in formats {
+            if let Some(name) = format.file_name() {
+                let path = folder.join(name);
+                std::fs::write(&path, format.render(self)).map_err(|error| (path, error))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! The tables of a report, as texts: what the formats for people have in common.
+
+use super::Report;
+use crate::recorder::LatencyMs;
+use crate::verdict::{Reference, RunReport, Status};
+
+/// What stands where there is no figure.
+pub(super) const NONE: &str = "–";
+
+/// A table, still without a look.
+pub(super) struct Table {
+    pub title: String,
+    pub header: Vec<&'static str>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// All tables of a report.
+pub(super) fn all(report: &Report) -> Vec<Table> {
+    vec![latencies(report), work(report), floors(report)]
+}
+
+fn latencies(report: &Report) -> Table {
+    let header = vec![
+        "scenario",
+        "broker",
+        "load",
+        "n",
+        "P50",
+        "P95",
+        "P99",
+        "max",
+        "tasks/s",
+        "× commit",
+        "a stage",
+        "published P50",
+        "verdict",
+    ];
+    let row = |run: &RunReport| {
+        let LatencyMs { p50, p95, p99, max } = run.latency_ms;
+        vec![
+            run.scenario.clone(),
+            run.broker.name().to_owned(),
+            format!("{} at a time", run.concurrency),
+            run.samples.to_string(),
+            number(p50, 2),
+            number(p95, 2),
+            number(p99, 2),
+            number(max, 2),
+            number(run.throughput_per_s, 0),
+            number(run.latency_commits.p50, 1),
+            number(run.stage_ms, 2),
+            run.reference
+                .as_ref()
+                .map_or_else(|| NONE.to_owned(), published),
+            verdict(run).to_owned(),
+        ]
+    };
+    let mut title = "Latency in ms, closed loop: from before the request is sent until the caller \
+                     knows of Complete"
+        .to_owned();
+    let label = report.runs.iter().find_map(|run| run.reference.as_ref());
+    if let Some(reference) = label {
+        title.push_str(&format!(" (P50 published: {})", reference.label));
+    }
+    Table {
+        title,
+        header,
+        rows: report.runs.iter().map(row).collect(),
+    }
+}
+
+fn work(report: &Report) -> Table {
+    let header = vec![
+        "scenario",
+        "broker",
+        "step trans.",
+        "task trans.",
+        "messages",
+        "dep. eval.",
+        "SQL stmts",
+        "commits",
+        "WAL flushes",
+        "WAL KB",
+        "CPU ms",
+        "HTTP calls",
+    ];
+    let row = |run: &RunReport| {
+        let work = &run.work;
+        let text = run.reference.as_ref();
+        let beside = |figure: String, text: Option<u32>| match text {
+            Some(text) => format!("{figure} (text: {text})"),
+            None => figure,
+        };
+        vec![
+            run.scenario.clone(),
+            run.broker.name().to_owned(),
+            number(work.step_transitions, 1),
+            beside(
+                number(work.task_transitions, 1),
+                text.and_then(|t| t.task_transitions),
+            ),
+            number(work.messages, 1),
+            number(work.dependency_evaluations, 1),
+            beside(
+                number(work.sql_statements, 1),
+                text.and_then(|t| t.database_operations),
+            ),
+            number(work.commits, 1),
+            number(work.wal_flushes, 1),
+            number(work.wal_bytes.map(|bytes| bytes / 1_024.0), 1),
+            number(work.cpu_ms, 2),
+            number(work.http_calls, 1),
+        ]
+    };
+    let title = "Work a task, counted from outside the engine (mean)".to_owned();
+    Table {
+        title,
+        header,
+        rows: report.runs.iter().map(row).collect(),
+    }
+}
+
+fn floors(report: &Report) -> Table {
+    let header = vec![
+        "scenario",
+        "broker",
+        "durable commit",
+        "SQL round trip",
+        "broker hop",
+        "HTTP round trip",
+        "drift",
+    ];
+    let row = |run: &RunReport| {
+        let floor = &run.floor;
+        let marked = if floor.drifted { " (drifted)" } else { "" };
+        vec![
+            run.scenario.clone(),
+            run.broker.name().to_owned(),
+            number(floor.median.commit_ms, 3),
+            number(floor.median.sql_round_trip_ms, 3),
+            number(floor.median.broker_hop_ms, 3),
+            number(floor.median.http_ms, 3),
+            format!("{}{marked}", number(floor.drift_ratio, 2)),
+        ]
+    };
+    let title = "The machine's floor in the same runs, in ms (median of three rounds)".to_owned();
+    Table {
+        title,
+        header,
+        rows: report.runs.iter().map(row).collect(),
+    }
+}
+
+/// What is said about a run, in a word or two.
+pub(super) fn verdict(run: &RunReport) -> &'static str {
+    match run.status {
+        Status::Good if run.budget.is_empty() => "right",
+        Status::Good => "right, in budget",
+        Status::OverBudget => "BUDGET BROKEN",
+        Status::Incomplete => "INCOMPLETE",
+        Status::Invalid => "INVALID",
+    }
+}
+
+/// The problems and notes of all runs, a line each.
+pub(super) fn remarks(report: &Report) -> Vec<String> {
+    let lines = |run: &RunReport| {
+        let name = format!("{} on {}", run.scenario, run.broker.name());
+        let verdict = verdict(run);
+        let problems = run
+            .problems
+            .iter()
+            .map(|text| format!("{name}: {verdict}: {text}"));
+        let notes = run.notes.iter().map(|text| format!("{name}: note: {text}"));
+        problems.chain(notes).collect::<Vec<_>>()
+    };
+    report.runs.iter().flat_map(lines).collect()
+}
+
+/// The machine and the servers, a line each: name and value.
+pub(super) fn setting(report: &Report) -> Vec<(&'static str, String)> {
+    let machine = &report.machine;
+    let environment = &report.environment;
+    let server = |facts: &super::ServerFacts| {
+        let settings = facts
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        format!(
+            "{} ({})",
+            facts.version,
+            settings.collect::<Vec<_>>().join(", ")
+        )
+    };
+    let mut lines = vec![
+        ("CPU", format!("{} ({} cores)", machine.cpu, machine.cores)),
+        (
+            "memory",
+            format!(
+                "{:.1} GiB",
+                machine.memory_bytes as f64 / f64::from(1 << 30)
+            ),
+        ),
+        ("kernel", machine.kernel.clone()),
+        (
+            "disk",
+            machine
+                .disk
+                .as_ref()
+                .map_or(NONE.to_owned(), |disk| disk.to_string()),
+        ),
+        (
+            "backend",
+            format!("{}: {}", environment.backend, environment.why),
+        ),
+        ("PostgreSQL", server(&environment.postgres)),
+    ];
+    lines.extend(
+        environment
+            .rabbitmq
+            .as_ref()
+            .map(|facts| ("RabbitMQ", server(facts))),
+    );
+    let git = report
+        .git
+        .as_ref()
+        .map_or(NONE.to_owned(), |git| git.to_string());
+    lines.push(("revision", format!("{git}, sources {}", report.source_hash)));
+    lines
+}
+
+fn published(reference: &Reference) -> String {
+    let Reference {
+        p50_ms_min,
+        p50_ms_max,
+        ..
+    } = reference;
+    match p50_ms_min == p50_ms_max {
+        true => format!("{p50_ms_min}"),
+        false => format!("{p50_ms_min} to {p50_ms_max}"),
+    }
+}
+
+fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.decimals$}"))
+}

@@ -1,0 +1,242 @@
+//! The runs of one report: one build, one set of servers, one folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use stepmark_servers::Guardian;
+
+use crate::accounting;
+use crate::binaries::{Binaries, BinariesError};
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::environment::{Choice, EnvironmentError, PostgresFacts, RabbitMqServer, RunDatabase};
+use crate::measurement::{Measurement, RunError, Servers};
+use crate::report::{Environment, Git, Machine, Report, SCHEMA_VERSION, ServerFacts};
+use crate::scenario::Scenario;
+use crate::verdict::{self, Observations, Plan, RunReport, Status};
+
+/// Why no run could be started: exit code 3.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// There are no binaries to measure.
+    #[error(transparent)]
+    Binaries(#[from] BinariesError),
+    /// There are no servers.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The report's folder cannot be used.
+    #[error("cannot write the report to {path}: {error}; choose another folder with --report")]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// The runs of one report, under way.
+pub struct Suite {
+    binaries: Binaries,
+    choice: Choice,
+    guardian: Arc<Guardian>,
+    folder: PathBuf,
+    report: Report,
+    /// The databases of the run under way, for whoever has to clean up after it.
+    database: Option<RunDatabase>,
+}
+
+impl Suite {
+    /// Starts PostgreSQL and looks at the machine. The report goes to `folder`, which is made.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or there is no PostgreSQL.
+    pub async fn open(
+        binaries: Binaries,
+        mut choice: Choice,
+        folder: &Path,
+    ) -> Result<Suite, SuiteError> {
+        make_folder(&folder.join("logs"))?;
+        let guardian = Guardian::start().map_err(EnvironmentError::Guardian)?;
+        let postgres = choice.backend.postgres().await?;
+        let facts = read_facts(&postgres.admin_url).await?;
+        let report = Report {
+            schema_version: SCHEMA_VERSION,
+            stepmark_version: env!("CARGO_PKG_VERSION"),
+            created_at: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            git: Git::look(&binaries.root),
+            source_hash: binaries.source_hash.clone(),
+            machine: Machine::look(postgres.data_dir.as_deref()),
+            environment: Environment {
+                backend: choice.backend.name().to_owned(),
+                why: choice.why.clone(),
+                postgres: ServerFacts {
+                    version: facts.version,
+                    settings: facts.settings,
+                },
+                rabbitmq: None,
+            },
+            runs: Vec::new(),
+        };
+        let (guardian, folder) = (Arc::new(guardian), folder.to_path_buf());
+        Ok(Suite {
+            binaries,
+            choice,
+            guardian,
+            folder,
+            report,
+            database: None,
+        })
+    }
+
+    /// The servers that a run on this broker needs, started when they are first asked for.
+    ///
+    /// # Errors
+    /// A server is not there, cannot be reached, or is not durable.
+    pub async fn servers(&mut self, broker: Broker) -> Result<Servers, EnvironmentError> {
+        let postgres = self.choice.backend.postgres().await?;
+        let facts = read_facts(&postgres.admin_url).await?;
+        let rabbitmq = match broker {
+            Broker::Pgmq => None,
+            Broker::Rabbitmq => Some(self.choice.backend.rabbitmq().await?),
+        };
+        if let Some(server) = &rabbitmq {
+            self.report.environment.rabbitmq = Some(rabbitmq_facts(server).await);
+        }
+        Ok(Servers {
+            postgres,
+            facts,
+            rabbitmq,
+        })
+    }
+
+    /// Starts a run: cluster, warm-up, first round of the floor.
+    ///
+    /// # Errors
+    /// A server, the cluster or the disk fails; nothing of the run is left then.
+    pub async fn start(
+        &mut self,
+        scenario: &Scenario,
+        plan: Plan,
+    ) -> Result<Measurement, RunError> {
+        let servers = self.servers(plan.broker).await?;
+        let database = RunDatabase::create(&servers.postgres.admin_url).await?;
+        self.database = Some(database.clone());
+        let (binaries, logs) = (&self.binaries, self.folder.join("logs"));
+        let guardian = &self.guardian;
+        let started =
+            Measurement::start(scenario, plan, binaries, servers, database, &logs, guardian).await;
+        if started.is_err() {
+            self.clean_up().await;
+        }
+        started
+    }
+
+    /// Ends a run, judges it, and takes its verdict into the report.
+    pub async fn finish(&mut self, scenario: &Scenario, plan: Plan, run: Measurement) {
+        let mut faults = run.faults();
+        match run.finish(&self.folder).await {
+            Ok(report) => self.report.runs.push(report),
+            Err(error) => {
+                faults.push(error.to_string());
+                self.add_failed(scenario, plan, faults);
+            }
+        }
+        self.clean_up().await;
+    }
+
+    /// Takes a run into the report that broke off.
+    pub async fn abandon(
+        &mut self,
+        scenario: &Scenario,
+        plan: Plan,
+        run: Measurement,
+        error: &RunError,
+    ) {
+        let mut faults = run.faults();
+        faults.push(error.to_string());
+        drop(run);
+        self.add_failed(scenario, plan, faults);
+        self.clean_up().await;
+    }
+
+    /// Takes a run into the report that could not even begin.
+    pub fn add_missing(&mut self, scenario: &Scenario, plan: Plan, why: &str) {
+        self.add_failed(scenario, plan, vec![format!("not run: {why}")]);
+        if let Some(run) = self.report.runs.last_mut() {
+            run.status = Status::Incomplete;
+        }
+    }
+
+    /// Drops the databases of a run under way, if there is one.
+    pub async fn clean_up(&mut self) {
+        if let Some(database) = self.database.take()
+            && let Err(error) = database.remove().await
+        {
+            tracing::warn!(%error, "the databases of the run are still there");
+        }
+    }
+
+    /// The runs so far.
+    pub fn runs(&self) -> &[RunReport] {
+        &self.report.runs
+    }
+
+    /// Writes the report and ends the servers.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub async fn close(mut self) -> Result<Report, SuiteError> {
+        self.clean_up().await;
+        let write = self.report.write(&self.folder);
+        write.map_err(|(path, error)| SuiteError::Folder { path, error })?;
+        Ok(self.report)
+    }
+
+    fn add_failed(&mut self, scenario: &Scenario, plan: Plan, faults: Vec<String>) {
+        let seen = Observations::failed(faults);
+        self.report.runs.push(verdict::judge(scenario, plan, &seen));
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), SuiteError> {
+    std::fs::create_dir_all(path).map_err(|error| SuiteError::Folder {
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
+async fn read_facts(admin_url: &str) -> Result<PostgresFacts, EnvironmentError> {
+    let what = "connecting to PostgreSQL";
+    let failed = |error| EnvironmentError::Postgres { what, error };
+    let mut connection = PgConnection::connect(admin_url).await.map_err(failed)?;
+    let facts = PostgresFacts::read(&mut connection).await?;
+    connection.close().await.map_err(failed)?;
+    Ok(facts)
+}
+
+/// RabbitMQ tells its version on its Prometheus page; without one it stays unknown.
+async fn rabbitmq_facts(server: &RabbitMqServer) -> ServerFacts {
+    let page = match &server.prometheus_url {
+        None => None,
+        Some(url) => Client::new(Vec::new()).page(url).await.ok(),
+    };
+    let label = |name| accounting::label(page.as_deref()?, "rabbitmq_build_info", name);
+    let unknown = || "unknown".to_owned();
+    let settings = BTreeMap::from([
+        (
+            "erlang_version".to_owned(),
+            label("erlang_version").unwrap_or_else(unknown),
+        ),
+        (
+            "messages".to_owned(),
+            "persistent, durable queues, publisher confirms".to_owned(),
+        ),
+    ]);
+    ServerFacts {
+        version: label("rabbitmq_version").unwrap_or_else(unknown),
+        settings,
+    }
+}

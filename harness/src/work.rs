@@ -1,0 +1,67 @@
+//! The work behind one task: counts measured from outside the engine.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Mean work of a task. What could not be measured is null, never zero.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Work {
+    /// State transitions of steps, from the audit tables.
+    pub step_transitions: Option<f64>,
+    /// State transitions of the task, from the audit tables.
+    pub task_transitions: Option<f64>,
+    /// Messages sent: sequences of PGMQ's tables, or RabbitMQ's own counter.
+    pub messages: Option<f64>,
+    /// Dependency evaluations, from the orchestrators' metrics.
+    pub dependency_evaluations: Option<f64>,
+    /// Top-level SQL statements of the engine's role, from pg_stat_statements.
+    pub sql_statements: Option<f64>,
+    /// Transactions committed in the engine's database.
+    pub commits: Option<f64>,
+    /// WAL flushes (fsync or its like), the floor's own taken off.
+    pub wal_flushes: Option<f64>,
+    /// WAL bytes, by log position.
+    pub wal_bytes: Option<f64>,
+    /// CPU milliseconds of the engine's processes and the servers.
+    pub cpu_ms: Option<f64>,
+    /// HTTP calls of the client.
+    pub http_calls: Option<f64>,
+}
+
+/// How a count spreads over the tasks of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The lowest.
+    pub min: f64,
+    /// The median (nearest rank).
+    pub p50: f64,
+    /// The highest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of some values; nothing of no values.
+    pub fn of(values: impl IntoIterator<Item = u64>) -> Option<Spread> {
+        let mut values: Vec<u64> = values.into_iter().collect();
+        values.sort_unstable();
+        let (min, max) = (*values.first()?, *values.last()?);
+        let p50 = values[(values.len() - 1) / 2];
+        Some(Spread {
+            min: min as f64,
+            p50: p50 as f64,
+            max: max as f64,
+        })
+    }
+}
+
+/// Everything that was counted in a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Accounts {
+    /// Means over the measured tasks.
+    pub mean: Work,
+    /// Spreads of the counts that were taken task by task, by name.
+    pub each: BTreeMap<&'static str, Spread>,
+    /// CPU milliseconds a task by process; null for a server whose process is out of reach.
+    pub cpu_ms_by_process: BTreeMap<String, Option<f64>>,
+}
