@@ -1,0 +1,3 @@
+-- Messages to send again: marked unsent, or unconfirmed for $1 ms; at most $2.
+SELECT (outgoing).message_ids, (outgoing).queues, (outgoing).bodies
+FROM resend_outbox($1, $2) AS outgoing

@@ -1,0 +1,343 @@
+//! `/v1/tasks`: create, read and wait, audit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::postgres::PgPool;
+use tokio_util::sync::CancellationToken;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::json;
+use crate::orchestrator::create::{CreateError, CreateLane, NewTask};
+use crate::orchestrator::templates::Templates;
+use crate::orchestrator::waiters::Waiters;
+
+/// Longest wait of a request, in seconds.
+pub const WAIT_S_MAX: f64 = 300.0;
+
+/// Longest idempotency key, in characters.
+pub const KEY_CHARS_MAX: usize = 255;
+
+/// What the task routes work with.
+#[derive(Clone)]
+pub struct Api {
+    /// Creates tasks.
+    pub create: CreateLane,
+    /// The templates that tasks may be made of.
+    pub templates: Arc<Templates>,
+    /// Who waits for a task's end.
+    pub waiters: Arc<Waiters>,
+    /// Reads.
+    pub pool: PgPool,
+    /// Waits end with the process.
+    pub shutdown: CancellationToken,
+}
+
+/// A task to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateTask {
+    /// Namespace of the template.
+    namespace: String,
+    /// Name of the template.
+    template: String,
+    /// Version of the template; the highest when left out.
+    version: Option<i32>,
+    /// What the handlers are given; a JSON object, `{}` when left out.
+    #[schema(value_type = Option<Object>)]
+    context: Option<Box<RawValue>>,
+    /// Requests of one namespace with the same key make one task.
+    #[schema(max_length = 255, min_length = 1)]
+    idempotency_key: Option<String>,
+}
+
+/// A task that has been created, now or by an earlier request with the same key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedTask {
+    /// The task's id.
+    task_uuid: Uuid,
+    /// Its state.
+    state: String,
+}
+
+/// How long to wait for a task's end.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Wait {
+    /// Seconds to wait until the task is Complete, Error or Cancelled; 0 to 300.
+    #[serde(default)]
+    wait: f64,
+}
+
+/// A task.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    task_uuid: Uuid,
+    namespace: String,
+    template: String,
+    version: i32,
+    /// Pending, Initializing, EnqueuingSteps, StepsInProcess, EvaluatingResults, WaitingForRetry,
+    /// Complete, Error or Cancelled.
+    state: String,
+    #[schema(value_type = Object)]
+    context: Box<RawValue>,
+    idempotency_key: Option<String>,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339.
+    finished_at: Option<String>,
+    steps: Vec<TaskStep>,
+}
+
+/// A step of a task.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskStep {
+    name: String,
+    /// Pending, Enqueued, InProgress, EnqueuedForOrchestration, WaitingForRetry, Complete, Error,
+    /// Skipped or Cancelled.
+    state: String,
+    /// Attempts begun, without those whose lease expired.
+    attempts: i32,
+    /// Leases that expired before an outcome was stored.
+    lease_expiries: i32,
+    /// What the handler returned; null until then.
+    #[schema(value_type = Object)]
+    result: Option<Box<RawValue>>,
+    /// Why the last attempt failed; null when it didn't.
+    #[schema(value_type = Object)]
+    error: Option<Box<RawValue>>,
+}
+
+/// The audit of a task.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transitions {
+    task_uuid: Uuid,
+    /// In the order in which they were written.
+    transitions: Vec<Transition>,
+}
+
+/// One state change.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// `task` or `step`.
+    kind: String,
+    /// Name of the step; null for the task itself.
+    step: Option<String>,
+    /// Number of the change for this task or step, from 1 without gaps.
+    sort_key: i32,
+    from: String,
+    to: String,
+    /// The step's attempt.
+    attempt: Option<i32>,
+    /// Why, when it is not the ordinary course.
+    reason: Option<String>,
+    /// RFC 3339.
+    at: String,
+}
+
+/// Create a task.
+#[utoipa::path(post, path = "/v1/tasks", tag = "tasks", request_body = CreateTask,
+    security(("token" = [])), responses(
+    (status = 201, description = "Created, durably", body = CreatedTask),
+    (status = 200, description = "The idempotency key's task is there already", body = CreatedTask),
+    (status = 400, description = "Not JSON, or nested too deeply", body = Problem),
+    (status = 404, description = "No such template", body = Problem),
+    (status = 409, description = "The key stands for another request", body = Problem),
+    (status = 413, description = "Too large", body = Problem),
+    (status = 415, description = "Not declared as JSON", body = Problem),
+    (status = 422, description = "Fields missing, unknown or of the wrong type", body = Problem),
+    (status = 503, description = "The backlog is full, or the database is away", body = Problem)))]
+pub async fn create_task(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let request = read_body(&headers, body)?;
+    let key = request.idempotency_key;
+    if key
+        .as_ref()
+        .is_some_and(|key| !(1..=KEY_CHARS_MAX).contains(&key.chars().count()))
+    {
+        let detail = format!("idempotency_key must have 1 to {KEY_CHARS_MAX} characters");
+        return Err(Problem::invalid(detail));
+    }
+    let context = request
+        .context
+        .map_or_else(|| "{}".to_owned(), |raw| raw.get().to_owned());
+    if !context.starts_with('{') {
+        return Err(Problem::invalid("context must be a JSON object".to_owned()));
+    }
+    let found = api
+        .templates
+        .find(&request.namespace, &request.template, request.version);
+    let template_id = found.map_err(Problem::not_found)?;
+    let created = api.create.create(NewTask {
+        task_uuid: Uuid::now_v7(),
+        template_id,
+        namespace: request.namespace,
+        context,
+        idempotency_key: key,
+        version_asked: request.version,
+    });
+    let created = created.await.map_err(|error| match error {
+        CreateError::Unavailable(detail, retry_after_s) => {
+            Problem::unavailable(detail, retry_after_s)
+        }
+        CreateError::Refused(why) => {
+            Problem::invalid(format!("context can't be stored by PostgreSQL: {why}"))
+        }
+        CreateError::KeyTaken(holder) => Problem::conflict(format!(
+            "idempotency_key stands for task {holder}, which was asked for with another template, \
+             version or context; use another key"
+        )),
+    })?;
+    let status = if created.new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let location = format!("/v1/tasks/{}", created.task_uuid);
+    let body = CreatedTask {
+        task_uuid: created.task_uuid,
+        state: created.state,
+    };
+    Ok((status, [(header::LOCATION, location)], Json(body)).into_response())
+}
+
+fn read_body(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<CreateTask, Problem> {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if !content_type.is_some_and(|value| value.starts_with("application/json")) {
+        return Err(Problem::not_json());
+    }
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
+            "the body is larger than this orchestrator takes (STEPMARK_BODY_BYTES_MAX)".to_owned(),
+        ),
+        _ => Problem::malformed(rejection.body_text()),
+    })?;
+    let text = std::str::from_utf8(&body)
+        .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
+    let request = serde_json::from_str(text).map_err(|error| {
+        let detail = error.to_string();
+        if error.is_data() {
+            Problem::invalid(detail)
+        } else {
+            Problem::malformed(detail)
+        }
+    })?;
+    // Known to be well-formed now; what is left is what PostgreSQL can't hold.
+    json::check(text).map_err(|error| Problem::malformed(error.to_string()))?;
+    Ok(request)
+}
+
+/// Read a task, or wait for its end.
+#[utoipa::path(get, path = "/v1/tasks/{task_uuid}", tag = "tasks", security(("token" = [])),
+    params(("task_uuid" = Uuid, Path, description = "The task's id"), Wait), responses(
+    (status = 200, description = "The task; when waited for, at its end or as it is when the \
+        wait is over", body = Task),
+    (status = 404, description = "No such task", body = Problem),
+    (status = 422, description = "Not an id, or not a wait", body = Problem),
+    (status = 503, description = "The database is away", body = Problem)))]
+pub async fn get_task(
+    State(api): State<Api>,
+    path: Result<Path<Uuid>, PathRejection>,
+    query: Result<Query<Wait>, QueryRejection>,
+) -> Result<Json<Task>, Problem> {
+    let task_uuid = task_id(path)?;
+    let Query(Wait { wait }) = query.map_err(|error| Problem::invalid(error.body_text()))?;
+    if !(0.0..=WAIT_S_MAX).contains(&wait) {
+        return Err(Problem::invalid(format!(
+            "wait must be 0 to {WAIT_S_MAX} seconds"
+        )));
+    }
+    if wait > 0.0 {
+        let ended = wait_until_finished(&api, task_uuid);
+        let patience = Duration::from_secs_f64(wait);
+        tokio::select! {
+            ended = tokio::time::timeout(patience, ended) => ended.unwrap_or(Ok(()))?,
+            () = api.shutdown.cancelled() => {}
+        }
+    }
+    let sql = include_str!("../../sql/read_task.sql");
+    read(&api.pool, sql, task_uuid).await.map(Json)
+}
+
+/// Returns when the task has come to its end; woken, not polling.
+async fn wait_until_finished(api: &Api, task_uuid: Uuid) -> Result<(), Problem> {
+    loop {
+        // Registered before the look, so that no end falls between the two.
+        let woken = api.waiters.register(task_uuid);
+        let finished: Option<bool> = sqlx::query_scalar(include_str!("../../sql/is_finished.sql"))
+            .bind(task_uuid)
+            .fetch_optional(&api.pool)
+            .await
+            .map_err(|error| Problem::database(&error))?;
+        match finished {
+            None => return Err(no_task(task_uuid)),
+            Some(true) => return Ok(()),
+            Some(false) => woken.await,
+        }
+    }
+}
+
+/// Read the audit of a task and its steps.
+#[utoipa::path(get, path = "/v1/tasks/{task_uuid}/transitions", tag = "tasks",
+    security(("token" = [])),
+    params(("task_uuid" = Uuid, Path, description = "The task's id")), responses(
+    (status = 200, description = "Every state change so far, in order", body = Transitions),
+    (status = 404, description = "No such task", body = Problem),
+    (status = 422, description = "Not an id", body = Problem),
+    (status = 503, description = "The database is away", body = Problem)))]
+pub async fn get_transitions(
+    State(api): State<Api>,
+    path: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<Transitions>, Problem> {
+    let sql = include_str!("../../sql/read_transitions.sql");
+    read(&api.pool, sql, task_id(path)?).await.map(Json)
+}
+
+fn task_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+    path.map(|Path(id)| id)
+        .map_err(|_| Problem::invalid("the task's id in the path must be a UUID".to_owned()))
+}
+
+fn no_task(task_uuid: Uuid) -> Problem {
+    Problem::not_found(format!("there is no task {task_uuid}"))
+}
+
+async fn read<T: serde::de::DeserializeOwned>(
+    pool: &PgPool,
+    sql: &'static str,
+    task_uuid: Uuid,
+) -> Result<T, Problem> {
+    let text: Option<String> = sqlx::query_scalar::<_, Option<String>>(sql)
+        .bind(task_uuid)
+        .fetch_one(pool)
+        .await
+        .map_err(|error| Problem::database(&error))?;
+    let text = text.ok_or_else(|| no_task(task_uuid))?;
+    serde_json::from_str(&text).map_err(|error| {
+        tracing::error!(%error, "a document of the database can't be read");
+        Problem::unavailable("the database's answer can't be read; see the log", 60)
+    })
+}

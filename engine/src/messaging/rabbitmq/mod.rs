@@ -1,0 +1,279 @@
+//! RabbitMQ: durable queues, persistent messages, publisher confirms, and an outbox in PostgreSQL
+//! that holds every message until the broker has confirmed it.
+//!
+//! Publishing and acknowledging happen after the commit that they rest on, and that commit is
+//! durable: otherwise a database crash could take back what the broker already knows.
+
+mod outbox;
+mod publisher;
+mod queue;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties, Event};
+use sqlx::postgres::PgPool;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tracing::{info, warn};
+
+use self::outbox::Outbox;
+use self::publisher::Publisher;
+use self::queue::RabbitMqQueue;
+use super::{MessagingError, MessagingService, Outgoing, Queue, Source};
+use crate::config::Broker;
+use crate::database::Pause;
+
+/// Where RabbitMQ is, and how its queues are named.
+#[derive(Debug, Clone)]
+pub struct RabbitMqOptions {
+    /// amqp://USER:PASSWORD@HOST:PORT/VHOST
+    pub url: String,
+    /// What queue names begin with.
+    pub queue_prefix: String,
+    /// Name of the connection in the broker's own lists.
+    pub connection_name: String,
+}
+
+/// The provider.
+pub struct RabbitMq {
+    link: Arc<Link>,
+    keeper: AbortHandle,
+}
+
+/// The connection, kept by one task and used by all lanes.
+struct Link {
+    options: RabbitMqOptions,
+    connection: watch::Sender<Option<Arc<Connection>>>,
+    /// Every queue that this instance has to do with: they are looked after at each connect.
+    queues: Mutex<BTreeSet<String>>,
+    outbox: Outbox,
+    publisher: Publisher,
+}
+
+impl RabbitMq {
+    /// Connects, and goes on to reconnect whenever the connection is lost.
+    ///
+    /// # Errors
+    /// The broker can't be reached within `patience`.
+    pub async fn start(
+        options: RabbitMqOptions,
+        pool: PgPool,
+        patience: Duration,
+    ) -> Result<Self, MessagingError> {
+        let outbox = Outbox::new(pool);
+        let link = Arc::new(Link {
+            publisher: Publisher::start(outbox.clone(), options.queue_prefix.clone()),
+            options,
+            connection: watch::Sender::new(None),
+            queues: Mutex::new(BTreeSet::from(["completions".to_owned()])),
+            outbox,
+        });
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut pause = Pause::default();
+        let first = loop {
+            match link.connect().await {
+                Ok(connection) => break connection,
+                Err(error) if tokio::time::Instant::now() >= deadline => return Err(error),
+                Err(_) => pause.wait().await,
+            }
+        };
+        let keeper = tokio::spawn(Arc::clone(&link).keep(first)).abort_handle();
+        Ok(Self { link, keeper })
+    }
+}
+
+impl Link {
+    /// A connection whose queues are there and whose publisher runs.
+    async fn connect(&self) -> Result<Arc<Connection>, MessagingError> {
+        let name = self.options.connection_name.as_str();
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let connection = Connection::connect(&self.options.url, properties).await?;
+        let queues: Vec<String> = self
+            .queues
+            .lock()
+            .expect("no holder panics")
+            .iter()
+            .cloned()
+            .collect();
+        for queue in queues {
+            self.ensure_queue(&connection, &queue).await?;
+        }
+        self.publisher
+            .attach(connection.create_channel().await?)
+            .await?;
+        Ok(Arc::new(connection))
+    }
+
+    async fn keep(self: Arc<Self>, first: Arc<Connection>) {
+        let mut next = Some(first);
+        loop {
+            let mut pause = Pause::default();
+            let connection = loop {
+                match next.take().map_or_else(|| None, Some) {
+                    Some(connection) => break connection,
+                    None => match self.connect().await {
+                        Ok(connection) => break connection,
+                        Err(error) => {
+                            warn!(%error, "RabbitMQ can't be reached; trying again");
+                            pause.wait().await;
+                        }
+                    },
+                }
+            };
+            info!("connected to RabbitMQ");
+            let mut events = Box::pin(connection.events_listener());
+            self.connection.send_replace(Some(Arc::clone(&connection)));
+            self.republish().await;
+            while connection.status().connected() {
+                match tokio::time::timeout(Duration::from_secs(1), events.next()).await {
+                    Ok(Some(Event::Error(error))) => warn!(%error, "RabbitMQ reports an error"),
+                    Ok(None) => break,
+                    _ => {}
+                }
+            }
+            warn!("the connection to RabbitMQ is lost");
+            self.publisher.detach();
+            self.connection.send_replace(None);
+        }
+    }
+
+    /// Sees that a queue exists. Where the broker doesn't know it, it is declared, and messages
+    /// that the database has for it, if any, are sent again: the broker has lost them.
+    async fn ensure_queue(
+        &self,
+        connection: &Connection,
+        queue: &str,
+    ) -> Result<(), MessagingError> {
+        let name = format!("{}{queue}", self.options.queue_prefix);
+        let probe = connection.create_channel().await?;
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::durable()
+        };
+        match probe
+            .queue_declare(name.as_str().into(), passive, FieldTable::default())
+            .await
+        {
+            Ok(_) => {
+                probe.close(200, "done".into()).await?;
+                return Ok(());
+            }
+            Err(error) if error.is_amqp_soft_error() => {} // not found; it has closed the channel
+            Err(error) => return Err(error.into()),
+        }
+        let channel = connection.create_channel().await?;
+        let durable = QueueDeclareOptions::durable();
+        channel
+            .queue_declare(name.as_str().into(), durable, FieldTable::default())
+            .await?;
+        channel.close(200, "done".into()).await?;
+        let lost = self.outbox.write_lost(queue).await?;
+        if lost > 0 {
+            warn!(
+                queue = name,
+                messages = lost,
+                "the broker has lost a queue; sending again"
+            );
+        }
+        Ok(())
+    }
+
+    /// Publishes what nobody has confirmed: all that was marked unsent, and what is old.
+    async fn republish(&self) {
+        while self.publisher.is_attached() {
+            match self.outbox.due().await {
+                Ok(due) if due.message_ids.is_empty() => return,
+                Ok(due) => self.publisher.publish(due).await,
+                Err(error) => {
+                    warn!(%error, "the outbox can't be read");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The connection, waited for as long as it takes.
+    async fn connected(&self) -> Arc<Connection> {
+        let mut current = self.connection.subscribe();
+        let connection = current
+            .wait_for(Option::is_some)
+            .await
+            .expect("the sender lives as long as this link")
+            .clone();
+        connection.expect("it was waited for")
+    }
+}
+
+impl MessagingService for RabbitMq {
+    fn broker(&self) -> Broker {
+        Broker::Rabbitmq
+    }
+
+    fn declare(&self, namespaces: Vec<String>) -> BoxFuture<'_, Result<(), MessagingError>> {
+        Box::pin(async move {
+            let connection = self.link.connected().await;
+            for namespace in namespaces {
+                let queue = format!("dispatch.{namespace}");
+                self.link
+                    .queues
+                    .lock()
+                    .expect("no holder panics")
+                    .insert(queue.clone());
+                self.link.ensure_queue(&connection, &queue).await?;
+            }
+            self.link.republish().await;
+            Ok(())
+        })
+    }
+
+    fn open(
+        &self,
+        source: Source,
+        prefetch: u16,
+    ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
+        Box::pin(async move {
+            let queues = match source {
+                Source::Completions => vec!["completions".to_owned()],
+                Source::Dispatches(namespaces) => {
+                    let queues = namespaces
+                        .iter()
+                        .map(|name| format!("dispatch.{name}"))
+                        .collect();
+                    self.declare(namespaces).await?;
+                    queues
+                }
+            };
+            let link = Arc::clone(&self.link);
+            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch)) as Box<dyn Queue>)
+        })
+    }
+
+    fn publish(&self, outgoing: Outgoing) -> BoxFuture<'_, ()> {
+        Box::pin(self.link.publisher.publish(outgoing))
+    }
+
+    fn republish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.link.republish())
+    }
+
+    fn is_ready(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self.link.publisher.is_attached() })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.keeper.abort();
+            self.link.publisher.drain().await;
+            let connection = self.link.connection.send_replace(None);
+            if let Some(connection) = connection {
+                let _ = connection.close(200, "bye".into()).await; // it goes away either way
+            }
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! A lane's end of one or more RabbitMQ queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::stream::{SelectAll, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tracing::error;
+
+use super::Link;
+use crate::messaging::{MessagingError, Queue, StepRef, Taken};
+
+/// Consumers of all the lane's queues on one channel of its own.
+pub(super) struct RabbitMqQueue {
+    link: Arc<Link>,
+    queues: Vec<String>,
+    prefetch: u16,
+    consumers: Option<(Channel, SelectAll<Consumer>)>,
+    delivered: Vec<(Delivery, StepRef)>,
+    unsettled: Vec<Delivery>,
+}
+
+impl RabbitMqQueue {
+    pub(super) fn new(link: Arc<Link>, queues: Vec<String>, prefetch: u16) -> Self {
+        let (delivered, unsettled) = (Vec::new(), Vec::new());
+        Self {
+            link,
+            queues,
+            prefetch,
+            consumers: None,
+            delivered,
+            unsettled,
+        }
+    }
+
+    async fn consume(&self) -> Result<(Channel, SelectAll<Consumer>), MessagingError> {
+        let connection = self.link.connected().await;
+        let channel = connection.create_channel().await?;
+        channel
+            .basic_qos(self.prefetch, BasicQosOptions { global: true })
+            .await?;
+        let mut consumers = SelectAll::new();
+        for queue in &self.queues {
+            self.link.ensure_queue(&connection, queue).await?;
+            let name = format!("{}{queue}", self.link.options.queue_prefix);
+            let options = BasicConsumeOptions::default();
+            let no_arguments = FieldTable::default();
+            let consumer =
+                channel.basic_consume(name.as_str().into(), "".into(), options, no_arguments);
+            consumers.push(consumer.await?);
+        }
+        Ok((channel, consumers))
+    }
+
+    /// The next delivery that names a step; what doesn't is refused for good.
+    async fn next(&mut self) -> Result<(Delivery, StepRef), MessagingError> {
+        if self.consumers.is_none() {
+            self.consumers = Some(self.consume().await?);
+        }
+        let (_, consumers) = self.consumers.as_mut().expect("they were just made");
+        loop {
+            let delivery = match consumers.next().await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => {
+                    self.consumers = None;
+                    return Err(error.into());
+                }
+                None => {
+                    self.consumers = None;
+                    return Err(MessagingError::ConsumerEnded(self.queues.join(", ")));
+                }
+            };
+            match serde_json::from_slice(&delivery.data) {
+                Ok(step) => return Ok((delivery, step)),
+                Err(error) => {
+                    error!(%error, "a message that names no step is refused");
+                    delivery
+                        .reject(BasicRejectOptions { requeue: false })
+                        .await?;
+                }
+            }
+        }
+    }
+}
+
+impl Queue for RabbitMqQueue {
+    fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
+        Box::pin(async move {
+            if self.delivered.is_empty()
+                && let Ok(next) = tokio::time::timeout(patience, self.next()).await
+            {
+                self.delivered.push(next?);
+            }
+            Ok(())
+        })
+    }
+
+    fn take(&mut self, max: usize) -> Taken {
+        while self.consumers.is_some() && self.delivered.len() < max {
+            match self.next().now_or_never() {
+                Some(Ok(next)) => self.delivered.push(next),
+                Some(Err(_)) | None => break, // an error comes up again in the next wait
+            }
+        }
+        let count = self.delivered.len().min(max);
+        let taken = self.delivered.drain(..count);
+        let (deliveries, steps): (Vec<_>, Vec<_>) = taken.unzip();
+        self.unsettled.extend(deliveries);
+        Taken::Delivered(steps)
+    }
+
+    fn settle(&mut self) -> BoxFuture<'_, Result<(), MessagingError>> {
+        Box::pin(async move {
+            let acks = self
+                .unsettled
+                .iter()
+                .map(|one| one.ack(BasicAckOptions::default()));
+            let acked = join_all(acks).await;
+            self.unsettled.clear();
+            acked.into_iter().collect::<Result<Vec<_>, _>>()?;
+            Ok(())
+        })
+    }
+
+    fn give_back(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let options = BasicNackOptions {
+                requeue: true,
+                multiple: false,
+            };
+            // Where the channel is gone, the broker has taken them back by itself.
+            let _ = join_all(self.unsettled.iter().map(|one| one.nack(options.clone()))).await;
+            self.unsettled.clear();
+        })
+    }
+}

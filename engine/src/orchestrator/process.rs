@@ -1,0 +1,125 @@
+//! The processing lane: takes completion messages and moves their tasks on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::metrics::OrchestratorMetrics;
+use super::recover::Alarm;
+use super::waiters::Waiters;
+use crate::config::EngineConfig;
+use crate::database::{Lane, Pause};
+use crate::failpoint::failpoint;
+use crate::messaging::{MessagingError, MessagingService, Outgoing, Queue, Source, Taken};
+
+/// The lane's own things.
+pub(super) struct ProcessLane {
+    pub(super) config: EngineConfig,
+    pub(super) messaging: Arc<dyn MessagingService>,
+    pub(super) database: Lane,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) alarm: Arc<Alarm>,
+    pub(super) metrics: OrchestratorMetrics,
+}
+
+impl ProcessLane {
+    /// Processes completions until the shutdown begins.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let mut queue = None;
+        let mut pause = Pause::default();
+        while !shutdown.is_cancelled() {
+            match self.round(&mut queue, &shutdown).await {
+                Ok(()) => pause = Pause::default(),
+                Err(error) => {
+                    warn!(%error, "completions can't be processed; trying again");
+                    queue = None;
+                    self.database.reset();
+                    pause.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for messages, and processes what there is.
+    async fn round(
+        &mut self,
+        queue: &mut Option<Box<dyn Queue>>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), MessagingError> {
+        let batch_max = self.config.batch_max;
+        let queue = match queue {
+            Some(queue) => queue,
+            None => {
+                let prefetch = u16::try_from(batch_max.saturating_mul(2)).unwrap_or(u16::MAX);
+                queue.insert(self.messaging.open(Source::Completions, prefetch).await?)
+            }
+        };
+        let waited = shutdown
+            .run_until_cancelled(queue.wait(self.config.sweep()))
+            .await;
+        let Some(waited) = waited else {
+            return Ok(());
+        };
+        waited?;
+        while !shutdown.is_cancelled() {
+            let taken = queue.take(batch_max as usize);
+            let in_database = taken == Taken::InDatabase;
+            if matches!(&taken, Taken::Delivered(steps) if steps.is_empty()) {
+                break;
+            }
+            let row = match self.process(taken).await {
+                Ok(row) => row,
+                Err(error) => {
+                    queue.give_back().await;
+                    return Err(error.into());
+                }
+            };
+            failpoint("orchestrator_after_process_commit");
+            self.messaging.publish(Outgoing::from_row(&row)?).await;
+            self.tell(&row)?;
+            queue.settle().await?;
+            if in_database && row.try_get::<i32, _>("steps_processed")? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn process(&mut self, taken: Taken) -> Result<PgRow, sqlx::Error> {
+        let connection = self.database.connection().await?;
+        match taken {
+            Taken::InDatabase => {
+                sqlx::query(include_str!("../../sql/process_taken.sql"))
+                    .bind(i32::try_from(self.config.batch_max).unwrap_or(i32::MAX))
+                    .fetch_one(connection)
+                    .await
+            }
+            Taken::Delivered(steps) => {
+                let (task_ids, step_nos) = Taken::arrays(&steps);
+                sqlx::query(include_str!("../../sql/process_delivered.sql"))
+                    .bind(task_ids)
+                    .bind(step_nos)
+                    .fetch_one(connection)
+                    .await
+            }
+        }
+    }
+
+    /// Wakes who waits here for a task that has ended, without the way through the database, and
+    /// sets the alarm for retries that have begun to wait.
+    fn tell(&self, row: &PgRow) -> Result<(), sqlx::Error> {
+        if let Some(finished) = row.try_get::<Option<Vec<Uuid>>, _>("tasks_finished")? {
+            self.metrics.finished(finished.len());
+            self.waiters.wake(finished);
+        }
+        if let Some(ms) = row.try_get::<Option<i64>, _>("next_retry_ms")? {
+            self.alarm.within(Duration::from_millis(ms.unsigned_abs()));
+        }
+        self.metrics.processed(row)
+    }
+}

@@ -1,0 +1,181 @@
+//! The claiming lane: takes dispatch messages, claims their steps, starts their handlers.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row};
+use stepmark_workflow::RetryPolicy;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::WorkerConfig;
+use super::flight::Flight;
+use super::step::Step;
+use crate::database::{Lane, Pause};
+use crate::messaging::{MessagingError, MessagingService, Queue, Source, StepRef, Taken};
+
+/// A step that this worker holds, until its lease expires.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) step_ref: StepRef,
+    pub(super) claim_token: Uuid,
+    pub(super) retry: RetryPolicy,
+    pub(super) step: Step,
+}
+
+impl FromRow<'_, PgRow> for Claim {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        let max_attempts: i32 = row.try_get("max_attempts")?;
+        Ok(Self {
+            step_ref: StepRef {
+                task_id: row.try_get("task_id")?,
+                step_no: row.try_get("step_no")?,
+            },
+            claim_token: row.try_get("claim_token")?,
+            retry: RetryPolicy {
+                max_attempts: max_attempts.unsigned_abs(),
+                backoff_initial_ms: unsigned("backoff_initial_ms")?,
+                backoff_max_ms: unsigned("backoff_max_ms")?,
+            },
+            step: Step {
+                task_uuid: row.try_get("task_uuid")?,
+                namespace: row.try_get("namespace")?,
+                name: row.try_get("step")?,
+                handler: row.try_get("handler")?,
+                attempt: row.try_get("attempt")?,
+                max_attempts,
+                context: row.try_get("context")?,
+                parent_results: row.try_get("parent_results")?,
+            },
+        })
+    }
+}
+
+/// The lane's own things.
+pub(super) struct ClaimLane {
+    pub(super) config: WorkerConfig,
+    pub(super) namespaces: Vec<String>,
+    pub(super) messaging: Arc<dyn MessagingService>,
+    pub(super) database: Lane,
+    pub(super) flight: Flight,
+}
+
+impl ClaimLane {
+    /// Claims and starts steps until the shutdown begins.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.config.concurrency as usize));
+        let mut queue = None;
+        let mut pause = Pause::default();
+        while !shutdown.is_cancelled() {
+            let round = self.round(&mut queue, &slots, &shutdown).await;
+            match round {
+                Ok(()) => pause = Pause::default(),
+                Err(error) => {
+                    warn!(%error, "steps can't be claimed; trying again");
+                    queue = None;
+                    self.database.reset();
+                    pause.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for free slots and messages, and starts what there is.
+    async fn round(
+        &mut self,
+        queue: &mut Option<Box<dyn Queue>>,
+        slots: &Arc<Semaphore>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), MessagingError> {
+        let queue = match queue {
+            Some(queue) => queue,
+            None => {
+                let source = Source::Dispatches(self.namespaces.clone());
+                let prefetch = u16::try_from(self.config.concurrency).unwrap_or(u16::MAX);
+                queue.insert(self.messaging.open(source, prefetch).await?)
+            }
+        };
+        let sweep = self.config.engine.sweep();
+        let Some(waited) = shutdown.run_until_cancelled(queue.wait(sweep)).await else {
+            return Ok(());
+        };
+        waited?;
+        loop {
+            let slot = Arc::clone(slots).acquire_owned();
+            let Some(permit) = shutdown.run_until_cancelled(slot).await else {
+                return Ok(());
+            };
+            let mut permits = permit.expect("the semaphore is never closed");
+            let more = slots
+                .available_permits()
+                .min(self.config.engine.batch_max as usize - 1);
+            if let Ok(others) = Arc::clone(slots).try_acquire_many_owned(clamp_u32(more)) {
+                permits.merge(others);
+            }
+            let taken = queue.take(permits.num_permits());
+            let nothing = matches!(&taken, Taken::Delivered(steps) if steps.is_empty());
+            if nothing {
+                return Ok(());
+            }
+            let empty_when_none = taken == Taken::InDatabase;
+            // From here to the start of the handlers nothing may be cut short: what is claimed
+            // and not started stays idle until its lease expires.
+            let claims = match self.claim(taken, permits.num_permits()).await {
+                Ok(claims) => claims,
+                Err(error) => {
+                    queue.give_back().await;
+                    return Err(error.into());
+                }
+            };
+            queue.settle().await?;
+            let none = claims.is_empty();
+            self.start(claims, permits);
+            if none && empty_when_none {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn claim(&mut self, taken: Taken, max: usize) -> Result<Vec<Claim>, sqlx::Error> {
+        let lease_ms = i64::from(self.config.lease_ms);
+        let worker = &self.config.engine.instance;
+        let connection = self.database.connection().await?;
+        match taken {
+            Taken::InDatabase => {
+                sqlx::query_as(include_str!("../../sql/claim_taken.sql"))
+                    .bind(&self.namespaces)
+                    .bind(i32::try_from(max).unwrap_or(i32::MAX))
+                    .bind(worker)
+                    .bind(lease_ms)
+                    .fetch_all(connection)
+                    .await
+            }
+            Taken::Delivered(steps) => {
+                let (task_ids, step_nos) = Taken::arrays(&steps);
+                sqlx::query_as(include_str!("../../sql/claim_delivered.sql"))
+                    .bind(task_ids)
+                    .bind(step_nos)
+                    .bind(worker)
+                    .bind(lease_ms)
+                    .fetch_all(connection)
+                    .await
+            }
+        }
+    }
+
+    fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
+        for claim in claims {
+            let permit = permits
+                .split(1)
+                .expect("no more is claimed than there are permits");
+            self.flight.start(claim, permit);
+        }
+    }
+}
+
+fn clamp_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,197 @@
+//! The completing lane: stores the outcomes of steps, many in one durable commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Row;
+use stepmark_workflow::retry::BACKOFF_MS_MAX;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::metrics::WorkerMetrics;
+use super::step::Outcome;
+use crate::database::{Lane, Pause, is_data_error};
+use crate::failpoint::failpoint;
+use crate::messaging::{MessagingService, Outgoing, StepRef};
+
+/// An attempt that has come to its outcome.
+#[derive(Debug, Clone)]
+pub(super) struct Attempted {
+    step_ref: StepRef,
+    claim_token: Uuid,
+    outcome: &'static str,
+    result: Option<String>,
+    error: Option<String>,
+    retry_after_ms: Option<i64>,
+}
+
+impl Attempted {
+    /// `backoff` is asked when the handler wants a retry and doesn't say when.
+    pub(super) fn new(
+        step_ref: StepRef,
+        claim_token: Uuid,
+        outcome: Outcome,
+        backoff: impl FnOnce() -> Duration,
+    ) -> Self {
+        let blank = Self {
+            step_ref,
+            claim_token,
+            outcome: "Complete",
+            result: None,
+            error: None,
+            retry_after_ms: None,
+        };
+        match outcome {
+            Outcome::Complete(result) => Self {
+                result: Some(result.get().to_owned()),
+                ..blank
+            },
+            Outcome::Retry { message, after } => {
+                let after = after.unwrap_or_else(backoff).as_millis();
+                let after = after.min(BACKOFF_MS_MAX.into());
+                Self {
+                    outcome: "Retry",
+                    error: Some(failure(&message)),
+                    retry_after_ms: Some(i64::try_from(after).expect("a day in ms is small")),
+                    ..blank
+                }
+            }
+            Outcome::Fail { message } => Self {
+                outcome: "Fail",
+                error: Some(failure(&message)),
+                ..blank
+            },
+        }
+    }
+
+    /// The same attempt as a failure, when its outcome turns out not to be storable.
+    fn refused(&self, why: &str) -> Self {
+        let message = format!("the outcome can't be stored: {why}");
+        let error = Some(failure(&message));
+        Self {
+            outcome: "Fail",
+            result: None,
+            error,
+            retry_after_ms: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// The error document of a step. NUL can't be stored, and an error text must not be lost for it.
+fn failure(message: &str) -> String {
+    json!({"kind": "handler", "message": message.replace('\0', "\u{fffd}")}).to_string()
+}
+
+/// The lane's own things.
+pub(super) struct CompleteLane {
+    pub(super) messaging: Arc<dyn MessagingService>,
+    pub(super) database: Lane,
+    pub(super) attempted: mpsc::Receiver<Attempted>,
+    pub(super) batch_max: usize,
+    pub(super) metrics: WorkerMetrics,
+}
+
+impl CompleteLane {
+    /// Stores outcomes until all senders are gone and nothing is left.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.attempted.recv_many(&mut batch, self.batch_max).await > 0 {
+            self.store(&batch).await;
+            batch.clear();
+        }
+    }
+
+    /// Stores a batch, however long the database is away: nobody else has these outcomes.
+    async fn store(&mut self, batch: &[Attempted]) {
+        let mut pause = Pause::default();
+        loop {
+            match self.complete(batch).await {
+                Ok(outgoing) => {
+                    failpoint("worker_after_complete_commit");
+                    self.messaging.publish(outgoing).await;
+                    return;
+                }
+                Err(refused) if is_data_error(&refused) => {
+                    self.store_refused(batch, &refused).await;
+                    return;
+                }
+                Err(error) => {
+                    warn!(%error, steps = batch.len(), "outcomes can't be stored; trying again");
+                    self.database.reset();
+                    pause.wait().await;
+                }
+            }
+        }
+    }
+
+    /// One value spoils its batch: each goes alone, and the one refused becomes a failure.
+    async fn store_refused(&mut self, batch: &[Attempted], refused: &sqlx::Error) {
+        if let [one] = batch {
+            error!(error = %refused, "an outcome is refused by the database");
+            let why = refused
+                .as_database_error()
+                .map_or("", |error| error.message());
+            Box::pin(self.store(&[one.refused(why)])).await;
+            return;
+        }
+        for one in batch {
+            Box::pin(self.store(std::slice::from_ref(one))).await;
+        }
+    }
+
+    async fn complete(&mut self, batch: &[Attempted]) -> Result<Outgoing, sqlx::Error> {
+        let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
+            .bind(self.messaging.broker().name())
+            .bind(
+                batch
+                    .iter()
+                    .map(|one| one.step_ref.task_id)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                batch
+                    .iter()
+                    .map(|one| one.step_ref.step_no)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(batch.iter().map(|one| one.claim_token).collect::<Vec<_>>())
+            .bind(batch.iter().map(|one| one.outcome).collect::<Vec<_>>())
+            .bind(
+                batch
+                    .iter()
+                    .map(|one| one.result.as_deref())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                batch
+                    .iter()
+                    .map(|one| one.error.as_deref())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                batch
+                    .iter()
+                    .map(|one| one.retry_after_ms)
+                    .collect::<Vec<_>>(),
+            )
+            .fetch_one(self.database.connection().await?)
+            .await?;
+        let accepted: Vec<bool> = row.try_get("accepted")?;
+        for (one, accepted) in batch.iter().zip(accepted) {
+            if accepted {
+                self.metrics.stored(one.outcome);
+            } else {
+                self.metrics.fenced();
+                let StepRef { task_id, step_no } = one.step_ref;
+                info!(
+                    task_id,
+                    step_no, "a late outcome is fenced: its claim had ended"
+                );
+            }
+        }
+        Outgoing::from_row(&row)
+    }
+}

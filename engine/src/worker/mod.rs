@@ -1,0 +1,186 @@
+//! The worker core, which handler programs embed.
+//!
+//! One lane claims steps and starts their handlers, each a task of its own; what they make of
+//! their steps goes through one bounded channel to another lane, which stores it. Follow a step
+//! from [`claim`](self) through `flight` and `handlers` to `complete`.
+
+mod claim;
+mod complete;
+mod flight;
+mod handlers;
+mod metrics;
+mod step;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches};
+use sqlx::Row;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use self::claim::ClaimLane;
+use self::complete::CompleteLane;
+use self::flight::Flight;
+use self::handlers::Handlers;
+use self::metrics::WorkerMetrics;
+pub use self::step::{Outcome, Step, StepError};
+use crate::config::{VERSION, WorkerConfig};
+use crate::database::{self, Lane};
+use crate::http::status::{self, Health};
+use crate::messaging::{MessagingService, Outgoing, StepRef, Taken};
+use crate::program::{self, StartError};
+
+/// A worker: handlers, and the way to run them.
+///
+/// ```no_run
+/// use serde_json::json;
+/// use stepmark_engine::worker::{Step, StepError, Worker};
+///
+/// fn main() -> std::process::ExitCode {
+///     Worker::new()
+///         .handler("examples", "greet", |step: Step| async move {
+///             let context: serde_json::Value = step.context()?;
+///             Ok::<_, StepError>(json!({"greeting": format!("Hello, {}!", context["name"])}))
+///         })
+///         .main()
+/// }
+/// ```
+#[derive(Default)]
+pub struct Worker {
+    handlers: Handlers,
+}
+
+impl Worker {
+    /// A worker without handlers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers the handler that templates of `namespace` call `name`. It may run more than once
+    /// for a step, on any worker: what it does outside must be keyed by
+    /// [`Step::idempotency_token`]. It must not block its thread; long computations belong into
+    /// `tokio::task::spawn_blocking`.
+    #[must_use]
+    pub fn handler<F, Fut, O>(mut self, namespace: &str, name: &str, handler: F) -> Self
+    where
+        F: Fn(Step) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, StepError>> + Send + 'static,
+        O: Into<Outcome>,
+    {
+        self.handlers.add(namespace, name, handler);
+        self
+    }
+
+    /// Runs the worker as a program: configuration from flags and environment, log on standard
+    /// error, drained on SIGTERM and Ctrl-C. Exit codes: 0 drained, 2 bad configuration,
+    /// 3 no database, broker or port.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let matches = WorkerConfig::command().version(VERSION).get_matches();
+        let config = match WorkerConfig::from_arg_matches(&matches) {
+            Ok(config) => config,
+            Err(error) => error.exit(),
+        };
+        program::run(&config.engine.clone(), |shutdown| {
+            self.run(config, shutdown)
+        })
+    }
+
+    /// Runs the worker until `shutdown`, then drains: what is in flight ends and is stored, and
+    /// what can't end in time is given back without counting as an attempt.
+    ///
+    /// # Errors
+    /// The database or broker can't be reached at the start, or the port is taken.
+    pub async fn run(
+        self,
+        config: WorkerConfig,
+        shutdown: CancellationToken,
+    ) -> Result<(), StartError> {
+        let engine = &config.engine;
+        let options = program::prepare_database(engine).await?;
+        let pool = database::read_pool(options.clone(), 1);
+        let messaging = program::start_messaging(engine, &options, &pool).await?;
+        let registry = prometheus::Registry::new();
+        let metrics = WorkerMetrics::register(&registry)?;
+        let (sender, attempted) = mpsc::channel(config.concurrency as usize);
+        let flight = Flight::new(self.handlers.clone(), sender, config.result_bytes_max);
+        let claiming = ClaimLane {
+            config: config.clone(),
+            namespaces: self.handlers.namespaces(),
+            messaging: Arc::clone(&messaging),
+            database: Lane::new(options.clone()),
+            flight: flight.clone(),
+        };
+        let completing = CompleteLane {
+            messaging: Arc::clone(&messaging),
+            database: Lane::new(options.clone()),
+            attempted,
+            batch_max: engine.batch_max as usize,
+            metrics,
+        };
+        let health = Health {
+            pool: pool.clone(),
+            messaging: Arc::clone(&messaging),
+            registry,
+        };
+        let (listener, address) = program::bind(engine).await?;
+        let server = tokio::spawn(
+            axum::serve(listener, status::routes(health))
+                .with_graceful_shutdown(shutdown.clone().cancelled_owned())
+                .into_future(),
+        );
+        let completing = tokio::spawn(completing.run());
+        program::announce(address);
+        claiming.run(shutdown).await; // until the shutdown begins
+
+        let unfinished = flight.drain(engine.drain()).await;
+        drop(flight);
+        give_back(&options, &messaging, unfinished).await;
+        // A database that is away must not hold the drain for ever; leases expire without us.
+        let _ = tokio::time::timeout(engine.drain(), completing).await;
+        messaging.close().await;
+        server.abort();
+        info!("drained");
+        Ok(())
+    }
+}
+
+/// Gives back the steps of handlers that could not end in time.
+async fn give_back(
+    options: &PgConnectOptions,
+    messaging: &Arc<dyn MessagingService>,
+    unfinished: Vec<(Uuid, StepRef)>,
+) {
+    if unfinished.is_empty() {
+        return;
+    }
+    let (tokens, steps): (Vec<Uuid>, Vec<StepRef>) = unfinished.into_iter().unzip();
+    let (task_ids, step_nos) = Taken::arrays(&steps);
+    let released = async {
+        let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
+            .bind(messaging.broker().name())
+            .bind(task_ids)
+            .bind(step_nos)
+            .bind(tokens)
+            .fetch_one(Lane::new(options.clone()).connection().await?)
+            .await?;
+        let released: i64 = row.try_get("released")?;
+        Ok::<_, sqlx::Error>((released, Outgoing::from_row(&row)?))
+    };
+    match released.await {
+        Ok((released, outgoing)) => {
+            messaging.publish(outgoing).await;
+            info!(
+                steps = released,
+                "gave back steps whose handlers did not end in time"
+            );
+        }
+        Err(error) => warn!(%error, "steps can't be given back; their leases will expire"),
+    }
+}

@@ -1,0 +1,150 @@
+-- Templates, tasks, steps and their audit. Every name here is the specification's own.
+-- The engine's sessions run with search_path = stepmark, public; the schema exists before this runs.
+
+CREATE TYPE step_state AS ENUM (
+    'Pending', 'Enqueued', 'InProgress', 'EnqueuedForOrchestration', 'WaitingForRetry',
+    'Complete', 'Error', 'Skipped', 'Cancelled');
+CREATE TYPE task_state AS ENUM (
+    'Pending', 'Initializing', 'EnqueuingSteps', 'StepsInProcess', 'EvaluatingResults',
+    'WaitingForRetry', 'Complete', 'Error', 'Cancelled');
+-- What a handler made of its step; decided on by the orchestrator.
+CREATE TYPE step_outcome AS ENUM ('Complete', 'Retry', 'Fail');
+
+-- A definition is stored once, by the hash of its content, and never changed: a running task keeps
+-- the one that it started with.
+CREATE TABLE task_templates (
+    template_id  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    namespace    text NOT NULL CHECK (namespace ~ '^[a-z][a-z0-9_]{0,62}$'),
+    name         text NOT NULL CHECK (name ~ '^[a-z][a-z0-9_]{0,62}$'),
+    version      integer NOT NULL CHECK (version >= 1),
+    content_hash text NOT NULL UNIQUE,
+    definition   jsonb NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- The definition's steps as rows, so that creating a task is one INSERT … SELECT.
+CREATE TABLE template_steps (
+    template_id        integer NOT NULL REFERENCES task_templates,
+    step_no            integer NOT NULL CHECK (step_no >= 0),
+    name               text NOT NULL,
+    handler            text NOT NULL,
+    max_attempts       integer NOT NULL CHECK (max_attempts >= 1),
+    backoff_initial_ms bigint NOT NULL CHECK (backoff_initial_ms >= 0),
+    backoff_max_ms     bigint NOT NULL CHECK (backoff_max_ms >= backoff_initial_ms),
+    parents            integer[] NOT NULL,
+    children           integer[] NOT NULL,
+    PRIMARY KEY (template_id, step_no),
+    UNIQUE (template_id, name)
+);
+
+-- The four counters are what evaluation needs to know of a task's other steps; they change only
+-- under the lock of the task's row. No foreign key to the template: checking it would lock the
+-- template's row once a task, and templates are never deleted.
+CREATE TABLE tasks (
+    task_id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    task_uuid        uuid NOT NULL UNIQUE,
+    namespace        text NOT NULL,
+    template_id      integer NOT NULL,
+    idempotency_key  text,
+    state            task_state NOT NULL,
+    transition_count integer NOT NULL CHECK (transition_count >= 0),
+    steps_active     integer NOT NULL CHECK (steps_active >= 0),
+    steps_waiting    integer NOT NULL DEFAULT 0 CHECK (steps_waiting >= 0),
+    steps_failed     integer NOT NULL DEFAULT 0 CHECK (steps_failed >= 0),
+    steps_unfinished integer NOT NULL CHECK (steps_unfinished >= 0),
+    context          jsonb NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    finished_at      timestamptz,
+    CHECK ((finished_at IS NOT NULL) = (state IN ('Complete', 'Error', 'Cancelled'))),
+    CHECK (state <> 'Complete' OR (steps_unfinished = 0 AND steps_failed = 0))
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX tasks_idempotency ON tasks (namespace, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+-- Discovery, recovery and back-pressure look at unfinished tasks only, whatever lies behind them.
+CREATE INDEX tasks_active ON tasks (task_id) WHERE finished_at IS NULL;
+
+-- A step's edges stand on its own row as step numbers of the same task: evaluating a completion
+-- touches the children's rows and nothing else. No index on the state, so that updates stay HOT.
+CREATE TABLE workflow_steps (
+    task_id           bigint NOT NULL,
+    step_no           integer NOT NULL,
+    name              text NOT NULL,
+    state             step_state NOT NULL DEFAULT 'Pending',
+    transition_count  integer NOT NULL DEFAULT 0,
+    parents_remaining integer NOT NULL CHECK (parents_remaining >= 0),
+    attempts          integer NOT NULL DEFAULT 0 CHECK (attempts BETWEEN 0 AND max_attempts),
+    max_attempts      integer NOT NULL,
+    lease_expiries    integer NOT NULL DEFAULT 0,
+    claim_token       uuid,
+    claimed_by        text,
+    lease_expires_at  timestamptz,
+    retry_at          timestamptz,
+    outcome           step_outcome,
+    retry_after_ms    bigint,
+    parents           integer[] NOT NULL,
+    children          integer[] NOT NULL,
+    result            jsonb,
+    error             jsonb,
+    PRIMARY KEY (task_id, step_no),
+    CHECK (state <> 'InProgress' OR (claim_token IS NOT NULL AND lease_expires_at IS NOT NULL)),
+    CHECK (state <> 'EnqueuedForOrchestration' OR outcome IS NOT NULL),
+    CHECK (state <> 'WaitingForRetry' OR retry_at IS NOT NULL),
+    CHECK (state IN ('Pending', 'Skipped', 'Cancelled') OR parents_remaining = 0)
+) WITH (fillfactor = 50);
+
+CREATE VIEW workflow_step_edges AS
+    SELECT s.task_id, p.from_step, s.step_no AS to_step
+    FROM workflow_steps s, unnest(s.parents) AS p (from_step);
+
+-- The audit: append-only, one row a state change, numbered from 1 without gaps. The CHECKs are the
+-- table of allowed transitions once more; a test holds them against the one in Rust.
+CREATE TABLE workflow_step_transitions (
+    task_id    bigint NOT NULL,
+    step_no    integer NOT NULL,
+    sort_key   integer NOT NULL CHECK (sort_key >= 1),
+    from_state step_state NOT NULL,
+    to_state   step_state NOT NULL,
+    attempt    integer NOT NULL,
+    reason     text,
+    at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (task_id, step_no, sort_key),
+    CONSTRAINT step_transition_allowed CHECK (CASE from_state
+        WHEN 'Pending' THEN to_state IN ('Enqueued', 'Skipped', 'Cancelled')
+        WHEN 'Enqueued' THEN to_state IN ('InProgress', 'Cancelled')
+        WHEN 'InProgress' THEN
+            to_state IN ('EnqueuedForOrchestration', 'Enqueued', 'Error', 'Cancelled')
+        WHEN 'EnqueuedForOrchestration' THEN
+            to_state IN ('Complete', 'WaitingForRetry', 'Error', 'Cancelled')
+        WHEN 'WaitingForRetry' THEN to_state IN ('Enqueued', 'Cancelled')
+        WHEN 'Error' THEN to_state = 'Pending'
+        ELSE false END)
+);
+
+CREATE TABLE task_transitions (
+    task_id    bigint NOT NULL,
+    sort_key   integer NOT NULL CHECK (sort_key >= 1),
+    from_state task_state NOT NULL,
+    to_state   task_state NOT NULL,
+    at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (task_id, sort_key),
+    CONSTRAINT task_transition_allowed CHECK (CASE from_state
+        WHEN 'Pending' THEN to_state IN ('Initializing', 'Cancelled')
+        WHEN 'Initializing' THEN to_state IN ('EnqueuingSteps', 'Cancelled')
+        WHEN 'EnqueuingSteps' THEN to_state IN ('StepsInProcess', 'Cancelled')
+        WHEN 'StepsInProcess' THEN to_state IN ('EvaluatingResults', 'Cancelled')
+        WHEN 'EvaluatingResults' THEN
+            to_state IN ('EnqueuingSteps', 'StepsInProcess', 'WaitingForRetry', 'Complete',
+                'Error', 'Cancelled')
+        WHEN 'WaitingForRetry' THEN to_state IN ('EnqueuingSteps', 'Cancelled')
+        WHEN 'Error' THEN to_state = 'EnqueuingSteps'
+        ELSE false END)
+);
+
+CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit rows of % are never updated', TG_TABLE_NAME;
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE ON workflow_step_transitions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER append_only BEFORE UPDATE ON task_transitions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();

@@ -1,0 +1,85 @@
+-- The two queues, as PGMQ's own tables (PGMQ's SQL is installed before this runs), and the outbox
+-- that stands in for them when the messages travel by RabbitMQ.
+
+CREATE TYPE message_broker AS ENUM ('pgmq', 'rabbitmq');
+
+-- One dispatch queue for all namespaces, taken from by namespace over an index of its own: every
+-- statement is static, and a worker of many namespaces takes from them all at once.
+DO $$
+BEGIN
+    PERFORM pgmq.create('stepmark_dispatch');
+    PERFORM pgmq.create('stepmark_completions');
+END $$;
+CREATE INDEX q_stepmark_dispatch_namespace
+    ON pgmq.q_stepmark_dispatch ((message ->> 'namespace'), msg_id);
+-- A queue's table is all churn: vacuum by count of dead rows, not by a share of the live ones.
+ALTER TABLE pgmq.q_stepmark_dispatch SET (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE pgmq.q_stepmark_completions SET (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+-- Messages for RabbitMQ that the broker has not confirmed yet. The row is written with the state
+-- change, the message is published after the commit, the row goes once the broker has confirmed.
+CREATE TABLE message_outbox (
+    message_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    queue      text NOT NULL,
+    body       jsonb NOT NULL,
+    sent_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+-- What a phase has to publish after its commit; all three arrays NULL on PGMQ.
+CREATE TYPE outgoing_messages AS (message_ids bigint[], queues text[], bodies text[]);
+
+-- Hands dispatch messages for newly enqueued steps to the transport, in the same transaction as
+-- the state change.
+CREATE FUNCTION send_dispatches(
+    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_namespaces text[]
+) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
+DECLARE
+    outgoing outgoing_messages;
+BEGIN
+    IF p_broker = 'pgmq' THEN
+        INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
+        SELECT now(), jsonb_build_object('namespace', d.namespace, 'task_id', d.task_id,
+            'step_no', d.step_no)
+        FROM unnest(p_task_ids, p_step_nos, p_namespaces) AS d (task_id, step_no, namespace);
+        PERFORM pg_notify('stepmark_dispatch', n.namespace)
+        FROM (SELECT DISTINCT unnest(p_namespaces)) AS n (namespace);
+    ELSE
+        WITH written AS (
+            INSERT INTO message_outbox (queue, body)
+            SELECT 'dispatch.' || d.namespace,
+                jsonb_build_object('task_id', d.task_id, 'step_no', d.step_no)
+            FROM unnest(p_task_ids, p_step_nos, p_namespaces) AS d (task_id, step_no, namespace)
+            RETURNING message_id, queue, body
+        )
+        SELECT array_agg(message_id), array_agg(queue), array_agg(body::text)
+        INTO outgoing FROM written;
+    END IF;
+    RETURN outgoing;
+END $$;
+
+-- Hands completion messages for steps whose outcome has just been stored to the transport.
+CREATE FUNCTION send_completions(
+    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[]
+) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
+DECLARE
+    outgoing outgoing_messages;
+BEGIN
+    IF p_broker = 'pgmq' THEN
+        INSERT INTO pgmq.q_stepmark_completions (vt, message)
+        SELECT now(), jsonb_build_object('task_id', c.task_id, 'step_no', c.step_no)
+        FROM unnest(p_task_ids, p_step_nos) AS c (task_id, step_no);
+        PERFORM pg_notify('stepmark_completions', '');
+    ELSE
+        WITH written AS (
+            INSERT INTO message_outbox (queue, body)
+            SELECT 'completions', jsonb_build_object('task_id', c.task_id, 'step_no', c.step_no)
+            FROM unnest(p_task_ids, p_step_nos) AS c (task_id, step_no)
+            RETURNING message_id, queue, body
+        )
+        SELECT array_agg(message_id), array_agg(queue), array_agg(body::text)
+        INTO outgoing FROM written;
+    END IF;
+    RETURN outgoing;
+END $$;

@@ -1,0 +1,126 @@
+-- Enqueued → InProgress for the steps of any number of dispatch messages, in one statement. A
+-- message whose step is not Enqueued (claimed already, or a duplicate) changes nothing.
+-- The commit may be asynchronous on PGMQ: what it loses in a crash, the message brings back,
+-- because taking the message is lost with it.
+
+CREATE FUNCTION claim_steps(
+    p_task_ids bigint[], p_step_nos integer[], p_worker text, p_lease_ms bigint
+) RETURNS TABLE (
+    task_id bigint, step_no integer, claim_token uuid, task_uuid uuid, namespace text, step text,
+    handler text, attempt integer, max_attempts integer, backoff_initial_ms bigint,
+    backoff_max_ms bigint, context text, parent_results text
+) LANGUAGE sql AS $$
+    WITH locked AS MATERIALIZED (
+        SELECT s.task_id, s.step_no
+        FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
+        JOIN workflow_steps s USING (task_id, step_no)
+        WHERE s.state = 'Enqueued'
+        ORDER BY s.task_id, s.step_no
+        FOR UPDATE OF s
+    ), claimed AS (
+        UPDATE workflow_steps s
+        SET state = 'InProgress', attempts = s.attempts + 1,
+            transition_count = s.transition_count + 1, claim_token = gen_random_uuid(),
+            claimed_by = p_worker, lease_expires_at = now() + p_lease_ms * interval '1 ms'
+        FROM locked l
+        WHERE s.task_id = l.task_id AND s.step_no = l.step_no AND s.state = 'Enqueued'
+        RETURNING s.*
+    ), audit AS (
+        INSERT INTO workflow_step_transitions
+            (task_id, step_no, sort_key, from_state, to_state, attempt)
+        SELECT c.task_id, c.step_no, c.transition_count, 'Enqueued', 'InProgress', c.attempts
+        FROM claimed c
+    )
+    SELECT c.task_id, c.step_no, c.claim_token, t.task_uuid, t.namespace, c.name, ts.handler,
+        c.attempts, c.max_attempts, ts.backoff_initial_ms, ts.backoff_max_ms, t.context::text,
+        coalesce((
+            SELECT jsonb_object_agg(p.name, p.result)
+            FROM unnest(c.parents) AS e (parent_no)
+            JOIN workflow_steps p ON p.task_id = c.task_id AND p.step_no = e.parent_no
+        ), '{}')::text
+    FROM claimed c
+    JOIN tasks t ON t.task_id = c.task_id
+    JOIN template_steps ts ON ts.template_id = t.template_id AND ts.step_no = c.step_no
+$$;
+
+-- PGMQ: takes up to p_max dispatch messages of the namespaces and claims their steps. Taking is
+-- deleting: the row's lock is its visibility timeout, and an aborted claim puts it back at once.
+-- Messages that claim nothing don't make the queue look empty.
+CREATE FUNCTION take_and_claim_steps(
+    p_namespaces text[], p_max integer, p_worker text, p_lease_ms bigint
+) RETURNS TABLE (
+    task_id bigint, step_no integer, claim_token uuid, task_uuid uuid, namespace text, step text,
+    handler text, attempt integer, max_attempts integer, backoff_initial_ms bigint,
+    backoff_max_ms bigint, context text, parent_results text
+) LANGUAGE plpgsql AS $$
+DECLARE
+    task_ids bigint[];
+    step_nos integer[];
+BEGIN
+    SET LOCAL synchronous_commit = off;
+    LOOP
+        -- Namespaces in random order, so that a busy one can't starve the others.
+        WITH picked AS MATERIALIZED (
+            SELECT m.msg_id
+            FROM (SELECT unnest(p_namespaces) AS namespace ORDER BY random()) AS n
+            CROSS JOIN LATERAL (
+                SELECT q.msg_id FROM pgmq.q_stepmark_dispatch q
+                WHERE q.message ->> 'namespace' = n.namespace AND q.vt <= clock_timestamp()
+                ORDER BY q.msg_id LIMIT p_max
+                FOR UPDATE SKIP LOCKED
+            ) AS m
+            LIMIT p_max
+        ), taken AS (
+            DELETE FROM pgmq.q_stepmark_dispatch q USING picked
+            WHERE q.msg_id = picked.msg_id
+            RETURNING q.message
+        )
+        SELECT array_agg((message ->> 'task_id')::bigint),
+            array_agg((message ->> 'step_no')::integer)
+        INTO task_ids, step_nos FROM taken;
+        EXIT WHEN task_ids IS NULL;
+        RETURN QUERY SELECT * FROM claim_steps(task_ids, step_nos, p_worker, p_lease_ms);
+        EXIT WHEN FOUND;
+    END LOOP;
+END $$;
+
+-- The way back for a worker that drains before a claimed step began, or cannot end it in time:
+-- InProgress → Enqueued with a new message; neither an attempt nor a lease expiry is counted.
+CREATE FUNCTION release_steps(
+    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_claim_tokens uuid[]
+) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
+DECLARE
+    task_ids bigint[];
+    step_nos integer[];
+    namespaces text[];
+    outgoing outgoing_messages;
+BEGIN
+    WITH locked AS MATERIALIZED (
+        SELECT s.task_id, s.step_no
+        FROM unnest(p_task_ids, p_step_nos, p_claim_tokens) AS m (task_id, step_no, claim_token)
+        JOIN workflow_steps s USING (task_id, step_no)
+        WHERE s.state = 'InProgress' AND s.claim_token = m.claim_token
+        ORDER BY s.task_id, s.step_no
+        FOR UPDATE OF s
+    ), released AS (
+        UPDATE workflow_steps s
+        SET state = 'Enqueued', attempts = s.attempts - 1, claim_token = NULL,
+            lease_expires_at = NULL, transition_count = s.transition_count + 1
+        FROM locked l
+        WHERE s.task_id = l.task_id AND s.step_no = l.step_no AND s.state = 'InProgress'
+        RETURNING s.task_id, s.step_no, s.transition_count, s.attempts
+    ), audit AS (
+        INSERT INTO workflow_step_transitions
+            (task_id, step_no, sort_key, from_state, to_state, attempt, reason)
+        SELECT r.task_id, r.step_no, r.transition_count, 'InProgress', 'Enqueued', r.attempts,
+            'released'
+        FROM released r
+    )
+    SELECT array_agg(r.task_id), array_agg(r.step_no), array_agg(t.namespace)
+    INTO task_ids, step_nos, namespaces
+    FROM released r JOIN tasks t USING (task_id);
+    IF task_ids IS NOT NULL THEN
+        outgoing := send_dispatches(p_broker, task_ids, step_nos, namespaces);
+    END IF;
+    RETURN outgoing;
+END $$;

@@ -1,0 +1,50 @@
+-- InProgress → EnqueuedForOrchestration: stores the outcomes of any number of steps with their
+-- audit and completion messages, in one durable commit. Only the holder of the claim token may
+-- store one: a late result of a lost lease is fenced, which is an outcome and not an error.
+-- accepted tells for each element whether it was stored.
+
+CREATE FUNCTION complete_steps(
+    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_claim_tokens uuid[],
+    p_outcomes text[], p_results text[], p_errors text[], p_retry_after_ms bigint[],
+    OUT accepted boolean[], OUT outgoing outgoing_messages
+) LANGUAGE plpgsql AS $$
+DECLARE
+    task_ids bigint[];
+    step_nos integer[];
+    accepted_nrs bigint[];
+BEGIN
+    WITH locked AS MATERIALIZED (
+        SELECT s.task_id, s.step_no, m.claim_token, m.outcome, m.result, m.error,
+            m.retry_after_ms, m.nr
+        FROM unnest(p_task_ids, p_step_nos, p_claim_tokens, p_outcomes, p_results, p_errors,
+                p_retry_after_ms) WITH ORDINALITY
+            AS m (task_id, step_no, claim_token, outcome, result, error, retry_after_ms, nr)
+        JOIN workflow_steps s USING (task_id, step_no)
+        WHERE s.state = 'InProgress' AND s.claim_token = m.claim_token
+        ORDER BY s.task_id, s.step_no
+        FOR UPDATE OF s
+    ), stored AS (
+        UPDATE workflow_steps s
+        SET state = 'EnqueuedForOrchestration', outcome = l.outcome::step_outcome,
+            result = l.result::jsonb, error = l.error::jsonb, retry_after_ms = l.retry_after_ms,
+            lease_expires_at = NULL, transition_count = s.transition_count + 1
+        FROM locked l
+        WHERE s.task_id = l.task_id AND s.step_no = l.step_no AND s.state = 'InProgress'
+            AND s.claim_token = l.claim_token
+        RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, l.nr
+    ), audit AS (
+        INSERT INTO workflow_step_transitions
+            (task_id, step_no, sort_key, from_state, to_state, attempt)
+        SELECT task_id, step_no, transition_count, 'InProgress', 'EnqueuedForOrchestration',
+            attempts
+        FROM stored
+    )
+    SELECT array_agg(task_id), array_agg(step_no), array_agg(nr)
+    INTO task_ids, step_nos, accepted_nrs FROM stored;
+
+    IF task_ids IS NOT NULL THEN
+        outgoing := send_completions(p_broker, task_ids, step_nos);
+    END IF;
+    SELECT array_agg(coalesce(m.nr = ANY (accepted_nrs), false) ORDER BY m.nr) INTO accepted
+    FROM generate_subscripts(p_task_ids, 1) AS m (nr);
+END $$;

@@ -1,0 +1,45 @@
+-- The specification's two discovery functions, over the steps' edges. The counters on the rows are
+-- not used: these are what the counters are held against, in tests and in recovery.
+
+-- Readiness of every step of the given tasks.
+CREATE FUNCTION get_step_readiness_status_batch(p_task_uuids uuid[])
+RETURNS TABLE (
+    task_uuid uuid, step_no integer, step text, state step_state, total_parents integer,
+    completed_parents integer, dependencies_satisfied boolean, retry_eligible boolean,
+    ready_for_execution boolean
+) LANGUAGE sql STABLE AS $$
+    SELECT t.task_uuid, s.step_no, s.name, s.state, cardinality(s.parents), p.completed,
+        p.completed = cardinality(s.parents),
+        r.eligible, r.eligible OR s.state = 'Pending' AND p.completed = cardinality(s.parents)
+    FROM unnest(p_task_uuids) AS a (task_uuid)
+    JOIN tasks t USING (task_uuid)
+    JOIN workflow_steps s USING (task_id)
+    CROSS JOIN LATERAL (
+        SELECT count(*)::integer AS completed
+        FROM unnest(s.parents) AS e (parent_no)
+        JOIN workflow_steps parent
+            ON parent.task_id = s.task_id AND parent.step_no = e.parent_no
+        WHERE parent.state = 'Complete'
+    ) AS p
+    CROSS JOIN LATERAL (
+        SELECT s.state = 'WaitingForRetry' AND s.attempts < s.max_attempts
+            AND coalesce(s.retry_at <= now(), true) AS eligible
+    ) AS r
+    ORDER BY t.task_id, s.step_no
+$$;
+
+-- Unfinished tasks that have a step ready to be enqueued, oldest first.
+CREATE FUNCTION get_next_ready_tasks(p_limit integer)
+RETURNS TABLE (task_uuid uuid, namespace text, ready_steps integer[])
+LANGUAGE sql STABLE AS $$
+    SELECT t.task_uuid, t.namespace, r.ready_steps
+    FROM tasks t
+    CROSS JOIN LATERAL (
+        SELECT array_agg(s.step_no ORDER BY s.step_no) AS ready_steps
+        FROM get_step_readiness_status_batch(ARRAY[t.task_uuid]) AS s
+        WHERE s.ready_for_execution
+    ) AS r
+    WHERE t.finished_at IS NULL AND r.ready_steps IS NOT NULL
+    ORDER BY t.task_id
+    LIMIT p_limit
+$$;
