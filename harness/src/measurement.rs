@@ -222,6 +222,16 @@ impl Measurement {
         Ok(())
     }
 
+    /// Tasks measured so far.
+    pub fn tasks(&self) -> u64 {
+        self.next - self.plan.warmup
+    }
+
+    /// Rounds of the floor measured so far.
+    pub fn floor_rounds(&self) -> usize {
+        self.floor.len()
+    }
+
     /// The cluster's instances, for people: name, process id, URL.
     pub fn instances(&self) -> Vec<String> {
         self.cluster.instances().map(ToString::to_string).collect()

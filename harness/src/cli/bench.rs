@@ -1,6 +1,6 @@
 //! `stepmark bench`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -96,7 +96,7 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
     }
 }
 
-async fn open(args: &BenchArgs, folder: &std::path::Path) -> Result<Suite, SuiteError> {
+async fn open(args: &BenchArgs, folder: &Path) -> Result<Suite, SuiteError> {
     let environment = args.environment.clone();
     let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await;
     let binaries =

@@ -1,12 +1,112 @@
 //! `stepmark up`.
-use super::EnvironmentArgs;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::Args;
+use stepmark_servers::Guardian;
+
+use super::{ENVIRONMENT, EnvironmentArgs, GOOD, complain, interrupted, new_folder, root};
+use crate::broker::Broker;
+use crate::cluster::{Cluster, Connections};
+use crate::environment::{EnvironmentError, RunDatabase};
+use crate::scenario::{Language, Topology};
+
+/// Flags of `stepmark up`.
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
+    /// The broker that messages travel through.
+    #[arg(long, value_enum, default_value = "pgmq")]
+    broker: Broker,
+    /// Number of orchestrators.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    orchestrators: u32,
+    /// Number of workers in Rust.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+    /// Where the instances' logs go [default: a new folder in reports/runs].
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
     #[command(flatten)]
     environment: EnvironmentArgs,
 }
+
 pub(super) async fn run(args: UpArgs) -> u8 {
-    let _ = args;
-    0
+    match stay_up(&args).await {
+        Ok(()) => GOOD,
+        Err(error) => complain(ENVIRONMENT, &format!("{error:#}")),
+    }
+}
+
+async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
+    let environment = args.environment.clone();
+    let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await??;
+    let logs = args
+        .logs
+        .clone()
+        .unwrap_or_else(|| new_folder(&root()).join("logs"));
+    std::fs::create_dir_all(&logs)
+        .map_err(|error| anyhow::anyhow!("cannot write logs to {}: {error}", logs.display()))?;
+    let guardian = Arc::new(Guardian::start().map_err(EnvironmentError::Guardian)?);
+    let mut choice = args.environment.choice();
+    println!("backend     {} ({})", choice.backend.name(), choice.why);
+    let up = async {
+        let postgres = choice.backend.postgres().await?;
+        let amqp_url = match args.broker {
+            Broker::Pgmq => None,
+            Broker::Rabbitmq => Some(choice.backend.rabbitmq().await?.amqp_url),
+        };
+        let database = RunDatabase::create(&postgres.admin_url).await?;
+        let connections = Connections {
+            database_url: database.engine_url.clone(),
+            broker: args.broker,
+            rabbitmq_url: amqp_url,
+        };
+        let topology = Topology {
+            orchestrators: args.orchestrators,
+            workers: BTreeMap::from([(Language::Rust, args.workers)]),
+        };
+        let cluster = Cluster::start(&binaries, &topology, &connections, &logs, &guardian).await;
+        match cluster {
+            Ok(cluster) => Ok((database, connections, cluster)),
+            Err(error) => {
+                database.remove().await?;
+                Err(anyhow::Error::from(error))
+            }
+        }
+    };
+    let (database, connections, cluster) = tokio::select! {
+        up = up => up?,
+        () = interrupted() => return Ok(()),
+    };
+    introduce(&cluster, &connections, &logs);
+    interrupted().await;
+    eprintln!("stopping");
+    cluster.stop().await;
+    database.remove().await?;
+    Ok(())
+}
+
+fn introduce(cluster: &Cluster, connections: &Connections, logs: &std::path::Path) {
+    for instance in cluster.instances() {
+        println!("{instance}");
+    }
+    println!("database    {}", connections.database_url);
+    if let Some(url) = &connections.rabbitmq_url {
+        println!("rabbitmq    {url}");
+    }
+    println!("logs        {}", logs.display());
+    let orchestrators = cluster.orchestrator_urls();
+    let Some(url) = orchestrators.first() else {
+        return;
+    };
+    println!("\nStart a task, and wait for its end (paste this):\n");
+    println!(
+        "curl -s {url}/v1/tasks/$(curl -s {url}/v1/tasks -H 'content-type: application/json' \
+         -d '{{\"namespace\": \"rust_e2e_linear\", \"template\": \"mathematical_sequence\", \
+         \"context\": {{\"even_number\": 6}}}}' | sed 's/.*\"task_uuid\":\"\\([^\"]*\\)\".*/\\1/')\
+         '?wait=10'"
+    );
+    println!("\nCtrl-C ends everything.");
 }

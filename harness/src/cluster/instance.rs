@@ -188,7 +188,7 @@ impl Supervisor {
                 () = self.stop.cancelled() => return self.end(child).await,
             };
             self.forget(pid);
-            let how = status.map_or_else(|error| error.to_string(), |status| describe(status));
+            let how = status.map_or_else(|error| error.to_string(), describe);
             self.faults.add(format!(
                 "{} (pid {}) ended by {how}, {:.1} s after the cluster's start; the harness \
                  started it again (log: {})",

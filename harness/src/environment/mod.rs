@@ -99,6 +99,19 @@ pub struct Told {
     pub postgres_binaries: Option<PathBuf>,
 }
 
+impl Told {
+    /// What the environment tells, under the names that `stepmark --help` gives.
+    pub fn from_environment() -> Told {
+        let told = |name| std::env::var(name).ok();
+        Told {
+            database_url: told("STEPMARK_EXTERNAL_DATABASE_URL"),
+            rabbitmq_url: told("STEPMARK_EXTERNAL_RABBITMQ_URL"),
+            prometheus_url: told("STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL"),
+            postgres_binaries: told("STEPMARK_PG_BIN").map(PathBuf::from),
+        }
+    }
+}
+
 /// A backend, and why it is the one.
 pub struct Choice {
     /// The backend.

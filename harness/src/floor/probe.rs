@@ -59,12 +59,16 @@ pub struct Probe {
 #[derive(Debug)]
 enum Hop {
     Notify(Box<PgListener>),
-    Amqp {
-        channel: Channel,
-        queue: String,
-        consumer: Box<Consumer>,
-        _connection: lapin::Connection,
-    },
+    Amqp(Box<Amqp>),
+}
+
+#[derive(Debug)]
+struct Amqp {
+    channel: Channel,
+    queue: String,
+    consumer: Consumer,
+    /// The channel lives as long as it.
+    _connection: lapin::Connection,
 }
 
 impl Probe {
@@ -167,19 +171,15 @@ impl Hop {
                 let received = tokio::time::timeout(HOP_TIMEOUT, listener.recv()).await;
                 received.map_err(|_| FloorError::HopLost)??;
             }
-            Hop::Amqp {
-                channel,
-                queue,
-                consumer,
-                ..
-            } => {
+            Hop::Amqp(amqp) => {
                 let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
                 let options = BasicPublishOptions::default();
-                let queue = queue.as_str().into();
-                channel
-                    .basic_publish("".into(), queue, options, b"floor", properties)
-                    .await?;
-                let received = tokio::time::timeout(HOP_TIMEOUT, consumer.next()).await;
+                let queue = amqp.queue.as_str().into();
+                let publish =
+                    amqp.channel
+                        .basic_publish("".into(), queue, options, b"floor", properties);
+                publish.await?;
+                let received = tokio::time::timeout(HOP_TIMEOUT, amqp.consumer.next()).await;
                 received.ok().flatten().ok_or(FloorError::HopLost)??;
             }
         }
@@ -208,13 +208,12 @@ async fn open_amqp(url: &str) -> Result<Hop, FloorError> {
     let consumer = channel
         .basic_consume(name, "floor".into(), options, FieldTable::default())
         .await?;
-    let consumer = Box::new(consumer);
-    Ok(Hop::Amqp {
+    Ok(Hop::Amqp(Box::new(Amqp {
         channel,
         queue,
         consumer,
         _connection: connection,
-    })
+    })))
 }
 
 /// The times of one measurement, without its warm-up.

@@ -1,0 +1,205 @@
+//! A cluster that plays the linear workflow by a script: it speaks the orchestrators' API and
+//! writes the tables that the harness reads, but runs nothing. The harness is tested against it,
+//! with planted faults that a real engine must not have (`STEPMARK_SCRIPT`).
+//!
+//! Called as `stepmark-worker-rust` it only says that it listens.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use uuid::Uuid;
+
+/// One value a step: 6² and so on.
+const RESULTS: [&str; 4] = ["36", "1296", "1679616", "2821109907456"];
+/// The task whose answer is spoiled where the script plants a fault.
+const SPOILED_TASK: u64 = 12;
+
+const TABLES: &str = "
+    CREATE SCHEMA IF NOT EXISTS stepmark;
+    CREATE TABLE stepmark.tasks (task_id bigint PRIMARY KEY, task_uuid uuid, state text);
+    CREATE TABLE stepmark.workflow_steps (task_id bigint, step_no int, name text, state text,
+        result jsonb);
+    CREATE TABLE stepmark.workflow_step_transitions (task_id bigint, step_no int, sort_key int,
+        from_state text, to_state text);
+    CREATE TABLE stepmark.task_transitions (task_id bigint, sort_key int, from_state text,
+        to_state text);
+    CREATE SCHEMA IF NOT EXISTS pgmq;
+    CREATE SEQUENCE pgmq.q_stepmark_dispatch_msg_id_seq;
+    CREATE SEQUENCE pgmq.q_stepmark_completions_msg_id_seq;";
+
+const TASK_STATES: [&str; 15] = [
+    "Pending",
+    "Initializing",
+    "EnqueuingSteps",
+    "StepsInProcess",
+    "EvaluatingResults",
+    "EnqueuingSteps",
+    "StepsInProcess",
+    "EvaluatingResults",
+    "EnqueuingSteps",
+    "StepsInProcess",
+    "EvaluatingResults",
+    "EnqueuingSteps",
+    "StepsInProcess",
+    "EvaluatingResults",
+    "Complete",
+];
+const STEP_STATES: [&str; 5] = [
+    "Pending",
+    "Enqueued",
+    "InProgress",
+    "EnqueuedForOrchestration",
+    "Complete",
+];
+
+/// Writes one finished task, all of it in one statement.
+const PLAY: &str = "
+    WITH task AS (
+        INSERT INTO stepmark.tasks VALUES ($1, $2, 'Complete')
+    ), steps AS (
+        INSERT INTO stepmark.workflow_steps
+        SELECT $1, n - 1, 'linear_step_' || n, 'Complete',
+            jsonb_build_object('value', ($3::text[])[n])
+        FROM generate_series(1, 4) n
+    ), of_steps AS (
+        INSERT INTO stepmark.workflow_step_transitions
+        SELECT $1, s, k, ($4::text[])[k], ($4::text[])[k + 1]
+        FROM generate_series(0, 3) s, generate_series(1, 4) k
+        WHERE NOT ($6 AND s = 2 AND k = 2)
+    ), of_task AS (
+        INSERT INTO stepmark.task_transitions
+        SELECT $1, k, ($5::text[])[k], ($5::text[])[k + 1] FROM generate_series(1, 14) k
+    )
+    SELECT nextval('pgmq.q_stepmark_dispatch_msg_id_seq'),
+        nextval('pgmq.q_stepmark_completions_msg_id_seq') FROM generate_series(1, $7)";
+
+struct Script {
+    fault: String,
+    pool: PgPool,
+    tasks: AtomicU64,
+    created: Mutex<HashMap<String, Uuid>>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let name = std::env::args().next().unwrap_or_default();
+    if std::env::args().any(|argument| argument == "--version") {
+        let root = std::env::var("STEPMARK_ROOT").context("STEPMARK_ROOT")?;
+        let hash = stepmark_revision::source_hash(root.as_ref())?;
+        let fault = std::env::var("STEPMARK_SCRIPT").unwrap_or_default();
+        let hash = if fault == "other_revision" {
+            "0123456789abcdef".to_owned()
+        } else {
+            hash
+        };
+        println!("scripted 0.1.0 ({hash})");
+        return Ok(());
+    }
+    if std::env::var("STEPMARK_SCRIPT").is_ok_and(|script| script == "no_start") {
+        anyhow::bail!("the script says that this does not start");
+    }
+    let app = if name.ends_with("stepmark-worker-rust") {
+        Router::new().route("/healthz", get(|| async { "ok" }))
+    } else {
+        orchestrator().await?
+    };
+    let address = std::env::var("STEPMARK_LISTEN").context("STEPMARK_LISTEN")?;
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = async move { terminate.recv().await.unwrap_or_default() };
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop)
+        .await?;
+    Ok(())
+}
+
+async fn orchestrator() -> Result<Router> {
+    let url = std::env::var("STEPMARK_DATABASE_URL").context("STEPMARK_DATABASE_URL")?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect(&url)
+        .await?;
+    sqlx::raw_sql(TABLES).execute(&pool).await?;
+    let fault = std::env::var("STEPMARK_SCRIPT").unwrap_or_default();
+    let script = Script {
+        fault,
+        pool,
+        tasks: AtomicU64::new(0),
+        created: Mutex::default(),
+    };
+    Ok(Router::new()
+        .route("/v1/tasks", post(create))
+        .route("/v1/tasks/{task_uuid}", get(answer))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(script)))
+}
+
+async fn create(State(script): State<Arc<Script>>, Json(body): Json<Value>) -> Json<Value> {
+    let key = body["idempotency_key"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let known = script
+        .created
+        .lock()
+        .ok()
+        .and_then(|created| created.get(&key).copied());
+    let task_uuid = known.unwrap_or_else(Uuid::new_v4);
+    if known.is_none() {
+        if let Ok(mut created) = script.created.lock() {
+            created.insert(key, task_uuid);
+        }
+        if let Err(error) = play(&script, task_uuid).await {
+            eprintln!("{error:#}");
+        }
+    }
+    Json(json!({"task_uuid": task_uuid, "state": "StepsInProcess"}))
+}
+
+async fn play(script: &Script, task_uuid: Uuid) -> Result<()> {
+    let number = script.tasks.fetch_add(1, Ordering::Relaxed);
+    let spoiled = |fault: &str| script.fault == fault && number == SPOILED_TASK;
+    if spoiled("lost_task") {
+        return Ok(());
+    }
+    let mut results = RESULTS;
+    if spoiled("wrong_result") {
+        results[2] = "1679617";
+    }
+    let extra = i32::from(spoiled("extra_message"));
+    sqlx::query(PLAY)
+        .bind(number.cast_signed())
+        .bind(task_uuid)
+        .bind(&results[..])
+        .bind(&STEP_STATES[..])
+        .bind(&TASK_STATES[..])
+        .bind(spoiled("audit_gap"))
+        .bind(4 + extra)
+        .execute(&script.pool)
+        .await?;
+    Ok(())
+}
+
+async fn answer(Path(task_uuid): Path<Uuid>) -> Json<Value> {
+    let step = |(place, value): (usize, &&str)| {
+        let name = format!("linear_step_{}", place + 1);
+        json!({"name": name, "state": "Complete", "result": {"value": value}})
+    };
+    let steps: Vec<Value> = RESULTS.iter().enumerate().map(step).collect();
+    Json(json!({"task_uuid": task_uuid, "state": "Complete", "steps": steps}))
+}
+
+async fn metrics(State(script): State<Arc<Script>>) -> String {
+    let evaluations = 4 * script.tasks.load(Ordering::Relaxed);
+    format!("stepmark_dependency_evaluations_total {evaluations}\n")
+}
