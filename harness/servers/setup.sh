@@ -64,20 +64,23 @@ restore() {
 }
 trap restore EXIT
 trap 'exit 1' HUP INT TERM
-# A file of an interrupted run is the original: keep that one.
-[ ! -e "$policy" ] || [ -e "$policy.before-stepmark" ] || mv "$policy" "$policy.before-stepmark"
-printf '#!/bin/sh\nexit 101\n' >"$policy"
+# What an interrupted run left there is ours, and not the original.
+if [ -e "$policy" ] && ! grep -q stepmark "$policy"; then
+    mv -f "$policy" "$policy.before-stepmark"
+fi
+printf '#!/bin/sh\n# While stepmark installs.\nexit 101\n' >"$policy"
 chmod 755 "$policy"
 mkdir -p "${no_cluster%/*}"
 echo 'create_main_cluster = false' >"$no_cluster"
 
 install() {
-    # The packages' names are words of their own.
-    apt-get install -y -q --no-install-recommends \
-        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold $packages
+    # The packages' names are words of their own. Nothing may read this script from its input.
+    apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        $packages </dev/null
 }
 # Package lists that are absent or out of date are the common reason.
-install || { apt-get update -q && install; }
+install || { apt-get update -q </dev/null && install; }
 
 # Not at the next start of the machine either. Only what came with this installation.
 disable() {

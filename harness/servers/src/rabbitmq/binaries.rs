@@ -18,6 +18,8 @@ pub struct RabbitMqBinaries {
     pub server: PathBuf,
     /// Erlang's port mapper daemon.
     pub epmd: PathBuf,
+    /// The folder with RabbitMQ's parts and plugins.
+    pub plugins: PathBuf,
     /// Such as `3.10.8`.
     pub version: String,
 }
@@ -49,41 +51,50 @@ impl RabbitMqBinaries {
             .map(|bin| Path::new(bin).join("epmd"))
             .find(|p| p.is_file());
         let epmd = epmd.ok_or_else(|| missing("Erlang", "/usr/bin/epmd".to_owned()))?;
-        let version = version(&server);
+        let Some((plugins, version)) = plugins(&server) else {
+            return Err(ServerError::Broken {
+                reason: "there are no plugins near it, of which RabbitMQ is made".to_owned(),
+                program: server,
+                remedy: "Install it again (`apt-get install --reinstall rabbitmq-server`), or \
+                         name another start script in STEPMARK_RABBITMQ_SERVER"
+                    .to_owned(),
+            });
+        };
         Ok(RabbitMqBinaries {
             server,
             epmd,
+            plugins,
             version,
         })
     }
 }
 
-/// From `…/plugins/rabbit-3.10.8`, beside the script's folder or below Debian's `lib`.
-fn version(server: &Path) -> String {
-    let root = server
+/// The `plugins` folder beside the script's folder or below Debian's `lib`, and the version in
+/// the name of the one called `rabbit-3.10.8`.
+fn plugins(server: &Path) -> Option<(PathBuf, String)> {
+    let home = server
         .canonicalize()
-        .ok()
-        .and_then(|s| Some(s.parent()?.parent()?.to_path_buf()));
-    let plugins = root.into_iter().flat_map(|root| {
-        let versions = fs::read_dir(root.join("lib"))
-            .into_iter()
+        .ok()?
+        .parent()?
+        .parent()?
+        .to_path_buf();
+    let below = fs::read_dir(home.join("lib"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let homes = below.map(|entry| entry.path()).chain([home]);
+    homes.map(|home| home.join("plugins")).find_map(|plugins| {
+        let mut names = fs::read_dir(&plugins)
+            .ok()?
             .flatten()
-            .flatten();
-        versions
-            .map(|entry| entry.path())
-            .chain([root])
-            .map(|home| home.join("plugins"))
-    });
-    plugins
-        .filter_map(|plugins| fs::read_dir(plugins).ok())
-        .flat_map(|entries| entries.flatten())
-        .find_map(|entry| {
-            let name = entry.file_name().to_str()?.to_owned();
+            .map(|entry| entry.file_name());
+        let version = names.find_map(|name| {
             let version = name
+                .to_str()?
                 .strip_prefix("rabbit-")?
-                .trim_end_matches(".ez")
-                .to_owned();
-            Some(version)
-        })
-        .unwrap_or_else(|| "unknown".to_owned())
+                .trim_end_matches(".ez");
+            Some(version.to_owned())
+        });
+        Some((plugins, version?))
+    })
 }

@@ -1,10 +1,21 @@
 //! What a private broker is set to.
 
 use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::ServerError;
 use crate::port::Port;
+
+/// The one that we need, with those that it and the broker need.
+const PLUGINS: [&str; 4] = [
+    "rabbitmq_management_agent-",
+    "rabbitmq_prelaunch-",
+    "rabbitmq_prometheus-",
+    "rabbitmq_web_dispatch-",
+];
 
 /// How to start a [`super::RabbitMq`].
 #[derive(Clone, Debug, Default)]
@@ -59,6 +70,26 @@ pub(super) fn config(
     lines.join("\n")
 }
 
+/// Makes a home for RabbitMQ in `directory` with links to its own plugins, without those that are
+/// of no use here. Erlang looks for each of some 1,500 modules in the folder of every plugin, one
+/// after the other: with all of Debian's a start takes 4.9 s instead of 3.5.
+pub(super) fn link_home(directory: &Path, server: &Path, plugins: &Path) -> io::Result<()> {
+    let (scripts, links) = (directory.join("home/sbin"), directory.join("home/plugins"));
+    fs::create_dir_all(&scripts)?;
+    fs::create_dir_all(&links)?;
+    let defaults = "rabbitmq-defaults";
+    symlink(server.with_file_name(defaults), scripts.join(defaults))?;
+    for entry in fs::read_dir(plugins)?.flatten() {
+        let file_name = entry.file_name();
+        let name = file_name.to_string_lossy();
+        // What the broker itself is made of is not named like a plugin.
+        if !name.starts_with("rabbitmq_") || PLUGINS.iter().any(|kept| name.starts_with(kept)) {
+            symlink(entry.path(), links.join(&file_name))?;
+        }
+    }
+    Ok(())
+}
+
 /// The whole environment of the broker's process: nothing of the user's reaches it.
 pub(super) fn environment(directory: &Path, ports: &Ports) -> Vec<(&'static str, OsString)> {
     let distribution = ports.distribution.number();
@@ -84,6 +115,8 @@ pub(super) fn environment(directory: &Path, ports: &Ports) -> Vec<(&'static str,
         ("RABBITMQ_NODENAME", node.into()),
         ("RABBITMQ_DIST_PORT", distribution.to_string().into()),
         ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang.into()),
+        ("RABBITMQ_SCRIPTS_DIR", file("home/sbin")),
+        ("RABBITMQ_PLUGINS_DIR", file("home/plugins")),
         ("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf")),
         ("RABBITMQ_ADVANCED_CONFIG_FILE", file("advanced.config")),
         ("RABBITMQ_CONF_ENV_FILE", file("none")),
