@@ -118,10 +118,11 @@ BEGIN
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration', state, attempts
+        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration'::step_state, state,
+            attempts
         FROM finished
         UNION ALL
-        SELECT task_id, step_no, transition_count, 'Pending', state, 0
+        SELECT task_id, step_no, transition_count, 'Pending'::step_state, state, 0
         FROM evaluated WHERE state = 'Enqueued'
     ), change AS (
         SELECT task_id, state, retry_after_ms FROM finished
@@ -142,8 +143,10 @@ BEGIN
         array_agg(waiting::integer) AS waiting, array_agg(failed::integer) AS failed,
         sum(finished)::integer AS processed, sum(completed)::integer AS evaluated,
         min(waiting_ms) AS waiting_ms,
-        (SELECT array_agg(task_id) FROM evaluated WHERE state = 'Enqueued') AS enqueued_task_ids,
-        (SELECT array_agg(step_no) FROM evaluated WHERE state = 'Enqueued') AS enqueued_step_nos
+        (SELECT array_agg(task_id ORDER BY task_id, step_no)
+            FROM evaluated WHERE state = 'Enqueued') AS enqueued_task_ids,
+        (SELECT array_agg(step_no ORDER BY task_id, step_no)
+            FROM evaluated WHERE state = 'Enqueued') AS enqueued_step_nos
     INTO tally FROM per_task;
 
     steps_processed := coalesce(tally.processed, 0);

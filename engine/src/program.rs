@@ -18,6 +18,10 @@ use crate::config::{self, Broker, ConfigError, EngineConfig, LogFormat};
 use crate::database::{self, DatabaseError};
 use crate::messaging::{MessagingError, MessagingService, Pgmq, RabbitMq, RabbitMqOptions};
 
+/// What is logged when RUST_LOG says nothing: lapin's errors come up again as ours, and sqlx tells
+/// of each notice that PostgreSQL gives.
+const LOG_FILTER: &str = "info,lapin=off,sqlx=warn";
+
 /// Why a program can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -63,7 +67,7 @@ where
     F: FnOnce(CancellationToken) -> Fut,
     Fut: Future<Output = Result<(), StartError>>,
 {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

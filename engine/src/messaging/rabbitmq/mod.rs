@@ -132,7 +132,9 @@ impl Link {
             self.republish().await;
             while connection.status().connected() {
                 match tokio::time::timeout(Duration::from_secs(1), events.next()).await {
-                    Ok(Some(Event::Error(error))) => warn!(%error, "RabbitMQ reports an error"),
+                    Ok(Some(Event::Error(error))) if !error.is_amqp_soft_error() => {
+                        warn!(%error, "RabbitMQ reports an error");
+                    }
                     Ok(None) => break,
                     _ => {}
                 }

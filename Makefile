@@ -1,0 +1,38 @@
+# stepmark: `make help` lists what there is.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing of PostgreSQL and RabbitMQ (apt; root or sudo)
+	@sh harness/servers/setup.sh
+
+bench: setup ## run the E2E tiers on both brokers, checked; writes reports/latest
+	@$(CARGO) build --quiet --release -p stepmark-harness
+	@target/release/stepmark bench --tier 1 --broker both
+
+test: setup ## run all tests on private servers
+	@$(CARGO) test --workspace
+
+lint: ## format check, clippy with warnings as errors, docs
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+up: setup ## start servers and a cluster and stay until Ctrl-C
+	@$(CARGO) build --quiet --release -p stepmark-harness
+	@target/release/stepmark up
+
+doctor: ## tell what this machine has and what is missing
+	@$(CARGO) run --quiet --release -p stepmark-harness -- doctor
+
+openapi: ## write engine/openapi.json anew from the code
+	@$(CARGO) run --quiet -p stepmark-engine --bin stepmark-orchestrator -- --openapi > openapi.tmp
+	@mv openapi.tmp engine/openapi.json
+
+clean: ## remove what was built and the reports of runs
+	@$(CARGO) clean
+	@rm -rf reports/latest reports/runs
+
+.PHONY: help setup bench test lint up doctor openapi clean
