@@ -111,8 +111,8 @@ fn allowed(bound: Bound) -> String {
     }
 }
 
-/// A number with as many decimals as it needs, two at most.
+/// A number with as many decimals as it needs, three at most.
 fn figure(value: f64) -> String {
-    let text = format!("{value:.2}");
+    let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -3,6 +3,7 @@
 use super::Report;
 use crate::recorder::LatencyMs;
 use crate::verdict::{Reference, RunReport, Status};
+use crate::work::Spread;
 
 /// What stands where there is no figure.
 pub(super) const NONE: &str = "–";
@@ -23,7 +24,6 @@ fn latencies(report: &Report) -> Table {
     let header = vec![
         "scenario",
         "broker",
-        "load",
         "n",
         "P50",
         "P95",
@@ -32,7 +32,7 @@ fn latencies(report: &Report) -> Table {
         "tasks/s",
         "× commit",
         "a stage",
-        "published P50",
+        "P50 elsewhere",
         "verdict",
     ];
     let row = |run: &RunReport| {
@@ -40,7 +40,6 @@ fn latencies(report: &Report) -> Table {
         vec![
             run.scenario.clone(),
             run.broker.name().to_owned(),
-            format!("{} at a time", run.concurrency),
             run.samples.to_string(),
             number(p50, 2),
             number(p95, 2),
@@ -55,12 +54,13 @@ fn latencies(report: &Report) -> Table {
             verdict(run).to_owned(),
         ]
     };
-    let mut title = "Latency in ms, closed loop: from before the request is sent until the caller \
-                     knows of Complete"
-        .to_owned();
-    let label = report.runs.iter().find_map(|run| run.reference.as_ref());
-    if let Some(reference) = label {
-        title.push_str(&format!(" (P50 published: {})", reference.label));
+    let load = report.runs.first().map_or(1, |run| run.concurrency);
+    let mut title = format!(
+        "Latency in ms, {load} at a time (closed loop), from before the request is sent until the \
+         caller knows of Complete"
+    );
+    if let Some(reference) = report.runs.iter().find_map(|run| run.reference.as_ref()) {
+        title.push_str(&format!("\nP50 beside it: {}", reference.label));
     }
     Table {
         title,
@@ -87,24 +87,27 @@ fn work(report: &Report) -> Table {
     let row = |run: &RunReport| {
         let work = &run.work;
         let text = run.reference.as_ref();
-        let beside = |figure: String, text: Option<u32>| match text {
-            Some(text) => format!("{figure} (text: {text})"),
-            None => figure,
+        let cell = |name, mean: Option<f64>, text: Option<u32>| {
+            let mut cell = number(mean, 1);
+            if let Some(Spread { min, max, .. }) =
+                run.work_each.get(name).filter(|s| s.min != s.max)
+            {
+                cell.push_str(&format!(" ({min} to {max})"));
+            }
+            cell + &text
+                .map(|text| format!(", text {text}"))
+                .unwrap_or_default()
         };
+        let text_transitions = text.and_then(|text| text.task_transitions);
+        let text_operations = text.and_then(|text| text.database_operations);
         vec![
             run.scenario.clone(),
             run.broker.name().to_owned(),
-            number(work.step_transitions, 1),
-            beside(
-                number(work.task_transitions, 1),
-                text.and_then(|t| t.task_transitions),
-            ),
-            number(work.messages, 1),
-            number(work.dependency_evaluations, 1),
-            beside(
-                number(work.sql_statements, 1),
-                text.and_then(|t| t.database_operations),
-            ),
+            cell("step_transitions", work.step_transitions, None),
+            cell("task_transitions", work.task_transitions, text_transitions),
+            cell("messages", work.messages, None),
+            cell("dependency_evaluations", work.dependency_evaluations, None),
+            cell("sql_statements", work.sql_statements, text_operations),
             number(work.commits, 1),
             number(work.wal_flushes, 1),
             number(work.wal_bytes.map(|bytes| bytes / 1_024.0), 1),
@@ -112,7 +115,10 @@ fn work(report: &Report) -> Table {
             number(work.http_calls, 1),
         ]
     };
-    let title = "Work a task, counted from outside the engine (mean)".to_owned();
+    let title =
+        "Work a task, counted from outside the engine: mean (lowest to highest), and the count \
+                 of the published text"
+            .to_owned();
     Table {
         title,
         header,
