@@ -116,7 +116,8 @@ if ! has_postgresql; then
     [ "$(id -u)" != 0 ] || cache=/var/cache/stepmark
     if bin=$(sh "$here/embed.sh" "${STEPMARK_CACHE:-$cache}"); then
         say "PostgreSQL is not installed: the embedded one is used ($bin)"
-        say "it has no pg_stat_statements, so work is not accounted for, and runs are marked incomplete"
+        say "it has no pg_stat_statements, which the accounting of work needs:"
+        say "runs are marked incomplete"
     else
         say "PostgreSQL is missing: nothing can be run"
         complete=false

@@ -1,4 +1,5 @@
-//! Says what this machine has for private servers: `cargo run -p stepmark-servers --example survey`.
+//! Says what this machine has for private servers:
+//! `cargo run -p stepmark-servers --example survey`.
 
 use stepmark_servers::Survey;
 

@@ -131,6 +131,15 @@ pub enum ServerError {
         source: io::Error,
     },
 
+    /// A script of SQL failed.
+    #[error("a statement in database {database} failed: {message}")]
+    Statement {
+        /// The database.
+        database: String,
+        /// psql's message.
+        message: String,
+    },
+
     /// The server is not in the state that the call needs.
     #[error("{server} is {state}")]
     State {

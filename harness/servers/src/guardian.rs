@@ -8,10 +8,17 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long the end waits for commands that are still held and could yet start something.
+const HELD_LIMIT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const SCRIPT: &str = include_str!("guardian.sh");
 
 /// The first signal that a watched process gets when its owner is gone.
@@ -47,8 +54,8 @@ impl Ending {
 #[derive(Debug)]
 pub struct Guardian {
     script: Child,
-    lines: ChildStdin,
-    ended: bool,
+    /// None once it was told to end.
+    lines: Option<ChildStdin>,
 }
 
 impl Guardian {
@@ -68,15 +75,8 @@ impl Guardian {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()?;
-        let lines = script
-            .stdin
-            .take()
-            .expect("the guardian's standard input is piped");
-        Ok(Guardian {
-            script,
-            lines,
-            ended: false,
-        })
+        let lines = script.stdin.take();
+        Ok(Guardian { script, lines })
     }
 
     /// Ends the process `pid` when the owner is gone. For processes that are already running;
@@ -130,7 +130,7 @@ impl Guardian {
             .arg(announce)
             .arg("stepmark-announce")
             .arg(program)
-            .stdin(Stdio::from(self.lines.as_fd().try_clone_to_owned()?))
+            .stdin(Stdio::from(self.lines()?.as_fd().try_clone_to_owned()?))
             .process_group(0);
         Ok(command)
     }
@@ -142,17 +142,32 @@ impl Guardian {
 
     /// Ends and removes everything watched, and waits until it is gone. Later calls do nothing.
     ///
+    /// A process started a moment ago has a copy of the pipe until it told its pid, so that none
+    /// is missed. So has a command that is still held, for which this waits a second in vain.
+    ///
     /// # Errors
     /// When the guardian process was gone already; what it watched is then still there.
     pub fn end(&mut self) -> io::Result<()> {
-        if self.ended {
+        let Some(lines) = self.lines.take() else {
             return Ok(());
+        };
+        drop(lines);
+        let begun = Instant::now();
+        let mut is_told = false;
+        let status = loop {
+            if let Some(status) = self.script.try_wait()? {
+                break status;
+            }
+            if !is_told && begun.elapsed() > HELD_LIMIT {
+                is_told = true;
+                kill_process(Pid::from_child(&self.script), Signal::USR1)?;
+            }
+            thread::sleep(POLL_INTERVAL);
+        };
+        match status.signal() {
+            Some(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+            None => Ok(()),
         }
-        self.ended = true;
-        // Not by closing the pipe: a command made here and still held has a copy of it.
-        let said = self.say(b"end\n");
-        self.script.wait()?;
-        said
     }
 
     fn say_path(&self, verb: &str, path: &Path) -> io::Result<()> {
@@ -166,7 +181,13 @@ impl Guardian {
 
     /// One write a line: several threads, and the commands, may speak at once.
     fn say(&self, line: &[u8]) -> io::Result<()> {
-        (&self.lines).write_all(line)
+        self.lines()?.write_all(line)
+    }
+
+    fn lines(&self) -> io::Result<&ChildStdin> {
+        self.lines
+            .as_ref()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
 

@@ -1,4 +1,4 @@
-# Reads lines on standard input until its owner is gone (end of file) or says `end`; then ends
+# Reads lines on standard input until its owner is gone (end of file) or sends USR1; then ends
 # every process and removes every directory that the lines named.
 #
 #   pid N SIGNAL    end process N with SIGNAL, and with KILL when it does not go
@@ -6,6 +6,8 @@
 #   forget-pid N    forget-dir PATH
 set -f
 trap '' HUP INT QUIT TERM
+# Interrupts the reading, and nothing later.
+trap : USR1
 newline='
 '
 pids=
@@ -29,9 +31,8 @@ forget_pid() {
 }
 
 forget_dir() {
-    case $dirs in
-        *"$newline$1$newline"*) dirs=${dirs%%"$newline$1$newline"*}$newline${dirs#*"$newline$1$newline"} ;;
-    esac
+    line=$newline$1$newline
+    case $dirs in *"$line"*) dirs=${dirs%%"$line"*}$newline${dirs#*"$line"} ;; esac
 }
 
 while IFS= read -r line; do
@@ -44,9 +45,10 @@ while IFS= read -r line; do
         'dir '*) dirs=$dirs$rest$newline ;;
         'forget-pid '*) forget_pid "$rest" ;;
         'forget-dir '*) forget_dir "$rest" ;;
-        end) break ;;
     esac
 done
+
+trap '' USR1
 
 # Keeps those of `pids` that still run; fails when there are none.
 alive() {

@@ -24,6 +24,7 @@ mod account;
 mod directory;
 mod error;
 mod guardian;
+mod home;
 mod port;
 mod postgres;
 mod process;

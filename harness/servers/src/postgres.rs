@@ -3,21 +3,21 @@
 mod binaries;
 mod embedded;
 mod settings;
+mod sql;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::account::Account;
-use crate::directory;
+use crate::home::Home;
 use crate::port::Port;
 use crate::process::ServerProcess;
-use crate::{Ending, Guardian, ServerError, secret};
+use crate::{Ending, ServerError, secret};
 
 pub use binaries::{Origin, PostgresBinaries};
 pub use settings::{PostgresOptions, StatementTracking};
@@ -40,12 +40,10 @@ const SOCKET_PATH_MAX_BYTES: usize = 107;
 #[derive(Debug)]
 pub struct Postgres {
     binaries: PostgresBinaries,
-    account: Option<Account>,
-    directory: PathBuf,
     port: Port,
     password: String,
     process: Option<ServerProcess>,
-    guardian: Guardian,
+    home: Home,
 }
 
 impl Postgres {
@@ -70,29 +68,26 @@ impl Postgres {
         let begun = Instant::now();
         let account = Account::to_drop_to("postgres")?;
         binaries.check_reachable(account.as_ref())?;
-        let guardian = Guardian::start().map_err(process_error)?;
-        let base = options.base_dir.as_deref();
-        let directory = directory::create(base, "postgres", account.as_ref())?;
-        guardian.watch_dir(&directory).map_err(process_error)?;
+        let home = Home::make(SERVER, account, options.base_dir.as_deref())?;
+        let password = secret::password().map_err(|source| home.error(source))?;
+        let binaries = binaries.clone();
         let mut postgres = Postgres {
-            binaries: binaries.clone(),
-            account,
-            directory,
+            binaries,
             port,
-            password: secret::password().map_err(process_error)?,
+            password,
             process: None,
-            guardian,
+            home,
         };
         postgres.check_socket_path()?;
         postgres.initdb()?;
         postgres.start_on_a_free_port(&options)?;
-        if binaries.has_statement_statistics {
+        if postgres.binaries.has_statement_statistics {
             postgres.psql("postgres", "CREATE EXTENSION pg_stat_statements;\n", &[])?;
         }
         tracing::info!(
-            port = postgres.port.number(),
+            port = postgres.port(),
             pid = postgres.pid(),
-            version = %binaries.version,
+            version = %postgres.binaries.version,
             elapsed_ms = begun.elapsed().as_millis(),
             "PostgreSQL started"
         );
@@ -101,7 +96,7 @@ impl Postgres {
 
     /// The URL of `database` for `role`, over TCP on 127.0.0.1.
     pub fn url(&self, database: &str, role: &str) -> String {
-        let (password, port) = (&self.password, self.port.number());
+        let (password, port) = (&self.password, self.port());
         format!(
             "postgres://{role}:{password}@{}:{port}/{database}",
             Ipv4Addr::LOCALHOST
@@ -118,8 +113,13 @@ impl Postgres {
         format!(
             "{}?host={}",
             self.url(database, role),
-            self.directory.display()
+            self.home.directory.display()
         )
+    }
+
+    /// The password of every role: in the URLs, for statements that make further roles.
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// The TCP port; it stays the same for the server's whole life.
@@ -134,84 +134,17 @@ impl Postgres {
 
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.directory.join("data")
+        self.home.path("data")
     }
 
     /// The server's log, of all starts: lock waits longer than a second and deadlocks are in it.
     pub fn log_path(&self) -> PathBuf {
-        self.directory.join("postgres.log")
+        self.home.path("postgres.log")
     }
 
     /// The binaries that it runs.
     pub fn binaries(&self) -> &PostgresBinaries {
         &self.binaries
-    }
-
-    /// Makes an ordinary role that can log in, and a database that it owns.
-    ///
-    /// # Errors
-    /// When either exists, or the server is stopped.
-    pub fn create_role_and_database(&self, role: &str, database: &str) -> Result<(), ServerError> {
-        let script = "CREATE ROLE :\"role\" LOGIN PASSWORD :'password';\n\
-                      CREATE DATABASE :\"database\" OWNER :\"role\";\n";
-        let variables = [
-            ("role", role),
-            ("database", database),
-            ("password", &self.password),
-        ];
-        self.psql("postgres", script, &variables)
-    }
-
-    /// Runs a script of SQL (or of psql's own commands) as the superuser, up to its first error.
-    /// Each of `variables` can be named in it as `:name`, `:'name'` or `:"name"`.
-    ///
-    /// # Errors
-    /// When a statement fails, with psql's message, or the server is stopped.
-    pub fn psql(
-        &self,
-        database: &str,
-        script: &str,
-        variables: &[(&str, &str)],
-    ) -> Result<(), ServerError> {
-        let psql = self.binaries.directory.join("psql");
-        let mut command = Command::new(&psql);
-        self.environment(&mut command);
-        command
-            .args([
-                "-X",
-                "-q",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-U",
-                SUPERUSER,
-                "-f",
-                "-",
-            ])
-            .arg("-h")
-            .arg(&self.directory)
-            .args(["-p", &self.port.number().to_string(), "-d", database])
-            .args(
-                variables
-                    .iter()
-                    .flat_map(|(name, value)| ["-v".into(), format!("{name}={value}")]),
-            )
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(process_error)?;
-        let mut input = child.stdin.take().expect("psql's standard input is piped");
-        // When psql has ended early, its own message says why.
-        let _ = input.write_all(script.as_bytes());
-        drop(input);
-        let output = child.wait_with_output().map_err(process_error)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(ServerError::Broken {
-            program: psql,
-            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            remedy: format!("The server's log is {}", self.log_path().display()),
-        })
     }
 
     /// Stops it as a crash would (`pg_ctl -m immediate`): nothing is flushed, and the next start
@@ -220,7 +153,7 @@ impl Postgres {
     /// # Errors
     /// When it does not stop within 30 s.
     pub fn stop_immediate(&mut self) -> Result<(), ServerError> {
-        self.stop(Signal::QUIT)
+        self.home.stop(&mut self.process, Signal::QUIT, STOP_LIMIT)
     }
 
     /// Stops it in order (`pg_ctl -m fast`): transactions are rolled back, a checkpoint is made.
@@ -228,7 +161,7 @@ impl Postgres {
     /// # Errors
     /// When it does not stop within 30 s.
     pub fn stop_fast(&mut self) -> Result<(), ServerError> {
-        self.stop(Signal::INT)
+        self.home.stop(&mut self.process, Signal::INT, STOP_LIMIT)
     }
 
     /// Starts it again after a stop, on the same port and data.
@@ -236,7 +169,7 @@ impl Postgres {
     /// # Errors
     /// When it runs already, or does not start within 60 s.
     pub fn start_again(&mut self) -> Result<(), ServerError> {
-        match &mut self.process {
+        match self.process {
             None => self.launch(),
             Some(_) => Err(ServerError::State {
                 server: SERVER,
@@ -245,29 +178,11 @@ impl Postgres {
         }
     }
 
-    fn stop(&mut self, signal: Signal) -> Result<(), ServerError> {
-        let Some(mut process) = self.process.take() else {
-            return Ok(());
-        };
-        if let Err(error) = process.stop(signal, STOP_LIMIT) {
-            self.process = Some(process);
-            return Err(error);
-        }
-        self.guardian
-            .forget_pid(process.child.id())
-            .map_err(process_error)
-    }
-
     fn initdb(&self) -> Result<(), ServerError> {
-        let password_file = self.directory.join("password");
-        self.write(&password_file, &self.password)?;
+        let password_file = self.home.write("password", &self.password)?;
         let initdb = self.binaries.directory.join("initdb");
-        let mut command = self
-            .guardian
-            .command(&initdb, Ending::Kill)
-            .map_err(process_error)?;
+        let mut command = self.home.command(&initdb, Ending::Kill)?;
         self.environment(&mut command);
-        self.run_under_account(&mut command);
         let output = command
             .arg("-D")
             .arg(self.data_dir())
@@ -279,7 +194,7 @@ impl Postgres {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .output()
-            .map_err(process_error)?;
+            .map_err(|source| self.home.error(source))?;
         fs::remove_file(&password_file).map_err(|source| ServerError::Directory {
             path: password_file,
             source,
@@ -296,24 +211,20 @@ impl Postgres {
 
     /// Another program may take the port between the look and the start: then another one.
     fn start_on_a_free_port(&mut self, options: &PostgresOptions) -> Result<(), ServerError> {
-        let defaults = self.data_dir().join("postgresql.conf");
-        let defaults = fs::read_to_string(&defaults).map_err(|source| ServerError::Directory {
-            path: defaults,
-            source,
-        })?;
+        let path = self.data_dir().join("postgresql.conf");
+        let defaults =
+            fs::read_to_string(&path).map_err(|source| ServerError::Directory { path, source })?;
         let mut attempt = 1;
         loop {
-            let own = options.lines(&self.directory, self.port.number(), &self.binaries);
-            self.write(
-                &self.data_dir().join("postgresql.conf"),
-                &format!("{defaults}\n{own}"),
-            )?;
+            let own = options.lines(&self.home.directory, self.port(), &self.binaries);
+            self.home
+                .write("data/postgresql.conf", &format!("{defaults}\n{own}"))?;
             match self.launch() {
                 Err(ServerError::Start { last_lines, .. })
                     if last_lines.contains("Address already in use")
                         && attempt < PORT_ATTEMPTS_MAX =>
                 {
-                    tracing::info!(port = self.port.number(), "the port was taken: another one");
+                    tracing::info!(port = self.port(), "the port was taken: another one");
                     attempt += 1;
                     self.port = Port::reserve()?;
                 }
@@ -323,34 +234,11 @@ impl Postgres {
     }
 
     fn launch(&mut self) -> Result<(), ServerError> {
-        let log_path = self.log_path();
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&log_path)
-            .map_err(|source| ServerError::Directory {
-                path: log_path.clone(),
-                source,
-            })?;
         let program = self.binaries.directory.join("postgres");
-        let mut command = self
-            .guardian
-            .command(program, Ending::Quit)
-            .map_err(process_error)?;
+        let mut command = self.home.command(&program, Ending::Quit)?;
         self.environment(&mut command);
-        self.run_under_account(&mut command);
-        let child = command
-            .arg("-D")
-            .arg(self.data_dir())
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(log))
-            .spawn()
-            .map_err(process_error)?;
-        let mut process = ServerProcess {
-            child,
-            server: SERVER,
-            log: log_path,
-        };
+        command.arg("-D").arg(self.data_dir());
+        let mut process = self.home.spawn(command, self.log_path())?;
         // The same sign that pg_ctl waits for; the first line tells that it is this start's.
         let status = self.data_dir().join("postmaster.pid");
         let pid = process.child.id().to_string();
@@ -369,39 +257,17 @@ impl Postgres {
         Ok(())
     }
 
-    /// Nothing of the user's own PG* variables reaches it.
+    /// What the programs need, over an empty environment: none of the user's own PG* variables.
     fn environment(&self, command: &mut Command) {
         let libraries = std::env::var_os("LD_LIBRARY_PATH");
         command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", &self.directory)
+            .env("HOME", &self.home.directory)
             .env("LC_ALL", "C")
-            .envs(libraries.map(|path| ("LD_LIBRARY_PATH", path)))
-            .current_dir("/");
-    }
-
-    fn run_under_account(&self, command: &mut Command) {
-        if let Some(account) = &self.account {
-            account.apply(command);
-        }
-    }
-
-    fn write(&self, path: &Path, text: &str) -> Result<(), ServerError> {
-        let own = || match &self.account {
-            Some(account) => account.own(path),
-            None => Ok(()),
-        };
-        fs::write(path, text)
-            .and_then(|()| own())
-            .map_err(|source| ServerError::Directory {
-                path: path.to_path_buf(),
-                source,
-            })
+            .envs(libraries.map(|path| ("LD_LIBRARY_PATH", path)));
     }
 
     fn check_socket_path(&self) -> Result<(), ServerError> {
-        let path = self.directory.join(".s.PGSQL.00000");
+        let path = self.home.path(".s.PGSQL.00000");
         if path.as_os_str().len() > SOCKET_PATH_MAX_BYTES {
             return Err(ServerError::SocketPath { path });
         }
@@ -411,20 +277,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Err(error) = self.guardian.end() {
-            tracing::error!(%error, directory = %self.directory.display(),
-                "PostgreSQL's guardian was gone: the server may still run");
-        }
-        if let Some(mut process) = self.process.take() {
-            let _ = process.stop(Signal::QUIT, STOP_LIMIT);
-        }
-    }
-}
-
-fn process_error(source: io::Error) -> ServerError {
-    ServerError::Process {
-        server: SERVER,
-        source,
+        self.home.end(self.process.take());
     }
 }
 

@@ -3,20 +3,19 @@
 mod binaries;
 mod settings;
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::account::Account;
-use crate::directory;
+use crate::home::Home;
 use crate::process::ServerProcess;
-use crate::{Ending, Guardian, ServerError, secret};
+use crate::{Ending, ServerError, secret};
 
 pub use binaries::RabbitMqBinaries;
 use settings::Ports;
@@ -39,13 +38,11 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct RabbitMq {
     binaries: RabbitMqBinaries,
-    account: Option<Account>,
-    directory: PathBuf,
     ports: Ports,
     password: String,
     epmd: Option<ServerProcess>,
     process: Option<ServerProcess>,
-    guardian: Guardian,
+    home: Home,
 }
 
 impl RabbitMq {
@@ -60,27 +57,26 @@ impl RabbitMq {
     ) -> Result<RabbitMq, ServerError> {
         let begun = Instant::now();
         let account = Account::to_drop_to("rabbitmq")?;
-        let guardian = Guardian::start().map_err(process_error)?;
-        let base = options.base_dir.as_deref();
-        let directory = directory::create(base, "rabbitmq", account.as_ref())?;
-        guardian.watch_dir(&directory).map_err(process_error)?;
-        let mut broker = RabbitMq {
-            binaries: binaries.clone(),
-            account,
-            directory,
-            ports: Ports::reserve()?,
-            password: secret::password().map_err(process_error)?,
-            epmd: None,
-            process: None,
-            guardian,
-        };
-        settings::link_home(&broker.directory, &binaries.server, &binaries.plugins).map_err(
+        let home = Home::make(SERVER, account, options.base_dir.as_deref())?;
+        settings::link_home(&home.directory, &binaries.server, &binaries.plugins).map_err(
             |source| ServerError::Directory {
-                path: broker.directory.clone(),
+                path: home.directory.clone(),
                 source,
             },
         )?;
-        broker.write_cookie()?;
+        // The secret of Erlang's distribution, whose holder can run code in the broker. The one
+        // that Erlang would make is drawn from the clock.
+        let cookie = secret::password().map_err(|source| home.error(source))?;
+        home.write(".erlang.cookie", &cookie)?;
+        home.write("enabled_plugins", "[rabbitmq_prometheus].\n")?;
+        let mut broker = RabbitMq {
+            binaries: binaries.clone(),
+            ports: Ports::reserve()?,
+            password: secret::password().map_err(|source| home.error(source))?,
+            epmd: None,
+            process: None,
+            home,
+        };
         broker.start_on_free_ports(&options)?;
         tracing::info!(
             port = broker.ports.amqp.number(),
@@ -127,7 +123,7 @@ impl RabbitMq {
 
     /// The broker's log, of all starts.
     pub fn log_path(&self) -> PathBuf {
-        self.directory.join("rabbitmq.log")
+        self.home.path("rabbitmq.log")
     }
 
     /// The binaries that it runs.
@@ -140,7 +136,7 @@ impl RabbitMq {
     /// # Errors
     /// When it does not stop within 60 s.
     pub fn stop(&mut self) -> Result<(), ServerError> {
-        self.end_process(Signal::TERM)
+        self.home.stop(&mut self.process, Signal::TERM, STOP_LIMIT)
     }
 
     /// Kills the broker as a crash would.
@@ -148,7 +144,7 @@ impl RabbitMq {
     /// # Errors
     /// When the process does not end.
     pub fn kill(&mut self) -> Result<(), ServerError> {
-        self.end_process(Signal::KILL)
+        self.home.stop(&mut self.process, Signal::KILL, STOP_LIMIT)
     }
 
     /// Starts it again after a stop, on the same ports and data.
@@ -174,29 +170,12 @@ impl RabbitMq {
         self.start_again()
     }
 
-    fn end_process(&mut self, signal: Signal) -> Result<(), ServerError> {
-        let Some(mut process) = self.process.take() else {
-            return Ok(());
-        };
-        if let Err(error) = process.stop(signal, STOP_LIMIT) {
-            self.process = Some(process);
-            return Err(error);
-        }
-        self.guardian
-            .forget_pid(process.child.id())
-            .map_err(process_error)
-    }
-
     /// Another program may take a port between the look and the start: then other ones.
     fn start_on_free_ports(&mut self, options: &RabbitMqOptions) -> Result<(), ServerError> {
         let mut attempt = 1;
         loop {
             let config = settings::config(options, &self.ports, USER, &self.password);
-            self.write(&self.directory.join("rabbitmq.conf"), &config)?;
-            self.write(
-                &self.directory.join("enabled_plugins"),
-                "[rabbitmq_prometheus].\n",
-            )?;
+            self.home.write("rabbitmq.conf", &config)?;
             match self.launch_epmd().and_then(|()| self.launch()) {
                 Err(ServerError::Start { log, .. })
                     if attempt < PORT_ATTEMPTS_MAX && tells_of_a_taken_port(&log) =>
@@ -210,24 +189,13 @@ impl RabbitMq {
         }
     }
 
-    /// The secret of Erlang's distribution, whose holder can run code in the broker; the one that
-    /// Erlang would make is drawn from the clock. Erlang insists on the mode.
-    fn write_cookie(&self) -> Result<(), ServerError> {
-        let path = self.directory.join(".erlang.cookie");
-        self.write(&path, &secret::password().map_err(process_error)?)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o400))
-            .map_err(|source| ServerError::Directory { path, source })
-    }
-
     /// In the foreground and watched: Erlang would start it as a daemon that outlives everything.
     fn launch_epmd(&mut self) -> Result<(), ServerError> {
-        if let Some(mut epmd) = self.epmd.take() {
-            epmd.stop(Signal::KILL, STOP_LIMIT)?;
-        }
+        self.home.stop(&mut self.epmd, Signal::KILL, STOP_LIMIT)?;
         let port = self.ports.epmd.number();
         let mut command = self.command(&self.binaries.epmd)?;
         command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
-        let mut epmd = self.spawn(command, "epmd", self.directory.join("epmd.log"))?;
+        let mut epmd = self.home.spawn(command, self.home.path("epmd.log"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         epmd.wait_until_ready(START_LIMIT, || TcpStream::connect(address).is_ok())?;
         self.epmd = Some(epmd);
@@ -236,7 +204,7 @@ impl RabbitMq {
 
     fn launch(&mut self) -> Result<(), ServerError> {
         let command = self.command(&self.binaries.server)?;
-        let mut process = self.spawn(command, SERVER, self.log_path())?;
+        let mut process = self.home.spawn(command, self.log_path())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.amqp.number()));
         if let Err(error) = process.wait_until_ready(START_LIMIT, || speaks_amqp(address)) {
             // Ended with the guardian if even that fails; the first error says more.
@@ -248,66 +216,16 @@ impl RabbitMq {
     }
 
     fn command(&self, program: &Path) -> Result<Command, ServerError> {
-        let mut command = self
-            .guardian
-            .command(program, Ending::Kill)
-            .map_err(process_error)?;
-        command
-            .env_clear()
-            .envs(settings::environment(&self.directory, &self.ports));
-        if let Some(account) = &self.account {
-            account.apply(&mut command);
-        }
+        let mut command = self.home.command(program, Ending::Kill)?;
+        command.envs(settings::environment(&self.home.directory, &self.ports));
         Ok(command)
-    }
-
-    fn spawn(
-        &self,
-        mut command: Command,
-        server: &'static str,
-        log: PathBuf,
-    ) -> Result<ServerProcess, ServerError> {
-        let output = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&log)
-            .map_err(|source| ServerError::Directory {
-                path: log.clone(),
-                source,
-            })?;
-        let errors = output.try_clone().map_err(process_error)?;
-        let child = command
-            .current_dir("/")
-            .stdout(Stdio::from(output))
-            .stderr(Stdio::from(errors))
-            .spawn()
-            .map_err(process_error)?;
-        Ok(ServerProcess { child, server, log })
-    }
-
-    fn write(&self, path: &Path, text: &str) -> Result<(), ServerError> {
-        let own = || match &self.account {
-            Some(account) => account.own(path),
-            None => Ok(()),
-        };
-        fs::write(path, text)
-            .and_then(|()| own())
-            .map_err(|source| ServerError::Directory {
-                path: path.to_path_buf(),
-                source,
-            })
     }
 }
 
 impl Drop for RabbitMq {
     fn drop(&mut self) {
-        if let Err(error) = self.guardian.end() {
-            tracing::error!(%error, directory = %self.directory.display(),
-                "RabbitMQ's guardian was gone: the broker may still run");
-        }
-        for mut process in self.process.take().into_iter().chain(self.epmd.take()) {
-            let _ = process.stop(Signal::KILL, STOP_LIMIT);
-        }
+        self.home
+            .end(self.process.take().into_iter().chain(self.epmd.take()));
     }
 }
 
@@ -327,11 +245,4 @@ fn speaks_amqp(address: SocketAddr) -> bool {
 
 fn tells_of_a_taken_port(log: &Path) -> bool {
     fs::read_to_string(log).is_ok_and(|text| text.contains("eaddrinuse") || text.contains("in use"))
-}
-
-fn process_error(source: io::Error) -> ServerError {
-    ServerError::Process {
-        server: SERVER,
-        source,
-    }
 }

@@ -65,6 +65,16 @@ fn nothing_is_left_after_ctrl_c_a_termination_a_hangup_and_a_kill() {
 }
 
 #[test]
+fn a_process_started_just_before_the_end_is_not_missed() {
+    for _ in 0..100 {
+        let guardian = Guardian::start().unwrap();
+        let pid = sleeper(&guardian, "sleep 600");
+        drop(guardian);
+        assert!(gone(pid));
+    }
+}
+
+#[test]
 fn what_is_forgotten_lives_on() {
     let mut guardian = Guardian::start().unwrap();
     let (kept, watched) = (private_dir(), private_dir());

@@ -24,7 +24,10 @@ pub(super) fn fetch() -> Result<PostgresBinaries, ServerError> {
         .args(["-c", SCRIPT, "embed.sh"])
         .arg(cache_dir())
         .output()
-        .map_err(super::process_error)?;
+        .map_err(|source| ServerError::Process {
+            server: super::SERVER,
+            source,
+        })?;
     if !output.status.success() {
         return Err(ServerError::Broken {
             program: cache_dir(),

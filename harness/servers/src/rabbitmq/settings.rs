@@ -90,7 +90,7 @@ pub(super) fn link_home(directory: &Path, server: &Path, plugins: &Path) -> io::
     Ok(())
 }
 
-/// The whole environment of the broker's process: nothing of the user's reaches it.
+/// The broker's environment, over an empty one: nothing of the user's reaches it.
 pub(super) fn environment(directory: &Path, ports: &Ports) -> Vec<(&'static str, OsString)> {
     let distribution = ports.distribution.number();
     let node = format!("stepmark{}@localhost", ports.amqp.number());
@@ -103,7 +103,6 @@ pub(super) fn environment(directory: &Path, ports: &Ports) -> Vec<(&'static str,
     );
     let file = |name: &str| directory.join(name).into_os_string();
     vec![
-        ("PATH", "/usr/bin:/bin".into()),
         ("LC_ALL", "C.UTF-8".into()),
         // Where Erlang makes its cookie.
         ("HOME", file("")),
