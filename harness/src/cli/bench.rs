@@ -26,10 +26,12 @@ pub(super) struct BenchArgs {
     #[arg(long, value_enum, default_value = "both")]
     broker: Brokers,
     /// Tasks under way at any moment. With 1, the work of each single task is accounted.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: u16,
     /// Tasks that are measured. P95 is given from 200 on, P99 from 1000 on.
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     samples: u64,
     /// Tasks before the measurement, checked like the others.
     #[arg(long, value_name = "N", default_value_t = 100)]

@@ -29,7 +29,12 @@ pub const ENVIRONMENT: u8 = 3;
 
 /// Measures the stepmark workflow engine, and checks every answer.
 #[derive(Debug, Parser)]
-#[command(name = "stepmark", version, max_term_width = 100)]
+#[command(
+    name = "stepmark",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

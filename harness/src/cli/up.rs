@@ -20,10 +20,12 @@ pub(super) struct UpArgs {
     #[arg(long, value_enum, default_value = "pgmq")]
     broker: Broker,
     /// Number of orchestrators.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     orchestrators: u32,
     /// Number of workers in Rust.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
     /// Where the instances' logs go [default: a new folder in reports/runs].
     #[arg(long, value_name = "DIR")]

@@ -65,11 +65,8 @@ impl RunDatabase {
         if let Err(error) = harness.execute(extension).await {
             tracing::warn!(%error, "pg_stat_statements is not available");
         }
-        let engine_url = format!(
-            "postgres://{role}:{password}@{}:{}/{engine_database}",
-            admin.get_host(),
-            admin.get_port()
-        );
+        let (host, port) = (admin.get_host(), admin.get_port());
+        let engine_url = format!("postgres://{role}:{password}@{host}:{port}/{engine_database}");
         Ok(RunDatabase {
             names,
             engine_url,
@@ -107,7 +104,8 @@ impl RunDatabase {
             .to_string()
     }
 
-    /// Drops the databases and the role, whoever is still connected; what is gone already is no error.
+    /// Drops the databases and the role, whoever is still connected. What is
+    /// gone already is no error.
     ///
     /// # Errors
     /// The server is unreachable.

@@ -64,10 +64,11 @@ pub fn record() -> TaskRecord {
 
 pub fn answer() -> Answer {
     let record = record();
-    let steps = record.steps.iter().map(
-        |step| json!({"name": step.name, "state": step.state, "attempts": 1, "result": step.result}),
-    );
-    let steps: Vec<_> = steps.collect();
+    let tell = |step: &StepRecord| {
+        let (name, state) = (&step.name, step.state);
+        json!({"name": name, "state": state, "attempts": 1, "result": step.result})
+    };
+    let steps: Vec<_> = record.steps.iter().map(tell).collect();
     let answer = json!({"task_uuid": record.task_uuid, "state": "Complete", "steps": steps});
     serde_json::from_value(answer).unwrap()
 }

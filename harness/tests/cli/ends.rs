@@ -1,0 +1,122 @@
+//! How runs end that somebody kills: nothing is left, and no figure is shown that does not stand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{bench, descendants, is_alive, stepmark};
+
+/// The line after which tasks are under way.
+const UNDER_WAY: &str = "on pgmq: 200 tasks";
+
+fn kill(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+/// Asserts that all of these processes end, which a guardian may take a moment for.
+fn assert_all_end(pids: &[u32]) {
+    let begun = Instant::now();
+    while let Some(pid) = pids.iter().find(|pid| is_alive(**pid)) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "process {pid} is still there"
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_killed_worker_is_started_again_and_the_run_shows_no_figure() {
+    let run = bench("killed_worker", "").start_until(UNDER_WAY);
+    let worker = run.pid_of("worker-rust-1");
+    kill(worker, Signal::KILL);
+    let finished = run.finish();
+    let why = format!("worker-rust-1 (pid {worker}) ended by signal 9");
+    finished.assert_invalid(&why);
+    assert!(
+        finished.stdout.contains("the harness started it again"),
+        "{}",
+        finished.stdout
+    );
+    assert!(!is_alive(worker));
+}
+
+#[test]
+fn after_a_run_nothing_is_left() {
+    let run = bench("nothing_left", "").start_until(UNDER_WAY);
+    let pids = descendants(run.child.id());
+    assert!(
+        pids.len() >= 4,
+        "PostgreSQL, two instances, a guardian: {pids:?}"
+    );
+    let data = data_directory(&pids);
+    run.finish();
+    assert_all_end(&pids);
+    assert!(!data.exists());
+}
+
+#[test]
+fn ctrl_c_and_sigterm_end_everything_and_the_code_is_2() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let run = bench("interrupted", "").start_until(UNDER_WAY);
+        let pids = descendants(run.child.id());
+        kill(run.child.id(), signal);
+        let finished = run.finish();
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert!(finished.stderr.contains("interrupted"), "{finished:?}");
+        assert_all_end(&pids);
+    }
+}
+
+#[test]
+fn a_killed_harness_leaves_nothing() {
+    let mut run = bench("killed_harness", "").start_until(UNDER_WAY);
+    let pids = descendants(run.child.id());
+    let data = data_directory(&pids);
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    assert_all_end(&pids);
+    assert!(!data.exists());
+}
+
+#[test]
+fn up_stays_until_it_is_told_to_end() {
+    let mut program = stepmark("up");
+    let logs = program.folder.join("logs");
+    program
+        .command
+        .args(["up", "--backend", "process", "--logs"])
+        .arg(&logs);
+    program.command.stderr(std::process::Stdio::inherit());
+    let mut child = program.command.spawn().unwrap();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("Ctrl-C ends everything") {
+        let read = std::io::BufRead::read_line(&mut stdout, &mut said).unwrap();
+        assert_ne!(read, 0, "it ended with: {said}");
+    }
+    assert!(
+        said.contains("orchestrator-1 (pid") && said.contains("curl -s http://"),
+        "{said}"
+    );
+    let pids = descendants(child.id());
+    kill(child.id(), Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_all_end(&pids);
+    assert!(logs.join("orchestrator-1.log").exists());
+}
+
+/// The data directory of the PostgreSQL among these processes.
+fn data_directory(pids: &[u32]) -> PathBuf {
+    let is_postmaster = |pid: &&u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let link = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+        name.trim() == "postgres" && link.join("PG_VERSION").exists()
+    };
+    let postmaster = pids.iter().find(is_postmaster).unwrap();
+    let data = fs::read_link(format!("/proc/{postmaster}/cwd")).unwrap();
+    assert_ne!(data, Path::new("/"));
+    data
+}
