@@ -87,13 +87,13 @@ END $$;
 -- The way back for a worker that drains before a claimed step began, or cannot end it in time:
 -- InProgress → Enqueued with a new message; neither an attempt nor a lease expiry is counted.
 CREATE FUNCTION release_steps(
-    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_claim_tokens uuid[]
-) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
+    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_claim_tokens uuid[],
+    OUT released bigint, OUT outgoing outgoing_messages
+) LANGUAGE plpgsql AS $$
 DECLARE
     task_ids bigint[];
     step_nos integer[];
     namespaces text[];
-    outgoing outgoing_messages;
 BEGIN
     WITH locked AS MATERIALIZED (
         SELECT s.task_id, s.step_no
@@ -102,7 +102,7 @@ BEGIN
         WHERE s.state = 'InProgress' AND s.claim_token = m.claim_token
         ORDER BY s.task_id, s.step_no
         FOR UPDATE OF s
-    ), released AS (
+    ), given_back AS (
         UPDATE workflow_steps s
         SET state = 'Enqueued', attempts = s.attempts - 1, claim_token = NULL,
             lease_expires_at = NULL, transition_count = s.transition_count + 1
@@ -114,13 +114,13 @@ BEGIN
             (task_id, step_no, sort_key, from_state, to_state, attempt, reason)
         SELECT r.task_id, r.step_no, r.transition_count, 'InProgress', 'Enqueued', r.attempts,
             'released'
-        FROM released r
+        FROM given_back r
     )
     SELECT array_agg(r.task_id), array_agg(r.step_no), array_agg(t.namespace)
     INTO task_ids, step_nos, namespaces
-    FROM released r JOIN tasks t USING (task_id);
-    IF task_ids IS NOT NULL THEN
+    FROM given_back r JOIN tasks t USING (task_id);
+    released := coalesce(cardinality(task_ids), 0);
+    IF released > 0 THEN
         outgoing := send_dispatches(p_broker, task_ids, step_nos, namespaces);
     END IF;
-    RETURN outgoing;
 END $$;
