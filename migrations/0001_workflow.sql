@@ -10,6 +10,64 @@ CREATE TYPE task_state AS ENUM (
 -- What a handler made of its step; decided on by the orchestrator.
 CREATE TYPE step_outcome AS ENUM ('Complete', 'Retry', 'Fail');
 
+-- The table of allowed transitions once more; a test holds these against the one in Rust.
+--
+-- The checks of the tables that are written at every step are functions in PL/pgSQL: PostgreSQL
+-- reads the expression of a CHECK anew for every statement, which costs more than such a call.
+CREATE FUNCTION step_transition_allowed(p_from step_state, p_to step_state) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE p_from
+    WHEN 'Pending' THEN p_to IN ('Enqueued', 'Skipped', 'Cancelled')
+    WHEN 'Enqueued' THEN p_to IN ('InProgress', 'Cancelled')
+    WHEN 'InProgress' THEN
+        p_to IN ('EnqueuedForOrchestration', 'Enqueued', 'Error', 'Cancelled')
+    WHEN 'EnqueuedForOrchestration' THEN
+        p_to IN ('Complete', 'WaitingForRetry', 'Error', 'Cancelled')
+    WHEN 'WaitingForRetry' THEN p_to IN ('Enqueued', 'Cancelled')
+    WHEN 'Error' THEN p_to = 'Pending'
+    ELSE false END;
+END $$;
+
+CREATE FUNCTION task_transition_allowed(p_from task_state, p_to task_state) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE p_from
+    WHEN 'Pending' THEN p_to IN ('Initializing', 'Cancelled')
+    WHEN 'Initializing' THEN p_to IN ('EnqueuingSteps', 'Cancelled')
+    WHEN 'EnqueuingSteps' THEN p_to IN ('StepsInProcess', 'Cancelled')
+    WHEN 'StepsInProcess' THEN p_to IN ('EvaluatingResults', 'Cancelled')
+    WHEN 'EvaluatingResults' THEN
+        p_to IN ('EnqueuingSteps', 'StepsInProcess', 'WaitingForRetry', 'Complete',
+            'Error', 'Cancelled')
+    WHEN 'WaitingForRetry' THEN p_to IN ('EnqueuingSteps', 'Cancelled')
+    WHEN 'Error' THEN p_to IN ('EnqueuingSteps', 'Cancelled')
+    ELSE false END;
+END $$;
+
+CREATE FUNCTION task_is_sound(
+    p_state task_state, p_finished boolean, p_active integer, p_waiting integer, p_failed integer,
+    p_unfinished integer
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN p_finished = (p_state IN ('Complete', 'Error', 'Cancelled'))
+        AND (p_state <> 'Complete' OR p_unfinished = 0 AND p_failed = 0)
+        AND least(p_active, p_waiting, p_failed, p_unfinished) >= 0;
+END $$;
+
+CREATE FUNCTION step_is_sound(
+    p_state step_state, p_parents_remaining integer, p_attempts integer, p_max_attempts integer,
+    p_claimed boolean, p_outcome step_outcome, p_retry boolean
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN p_attempts BETWEEN 0 AND p_max_attempts
+        AND p_parents_remaining >= 0
+        AND (p_parents_remaining = 0 OR p_state IN ('Pending', 'Skipped', 'Cancelled'))
+        AND (p_claimed OR p_state <> 'InProgress')
+        AND (p_outcome IS NOT NULL OR p_state <> 'EnqueuedForOrchestration')
+        AND (p_retry OR p_state <> 'WaitingForRetry');
+END $$;
+
 -- A definition is stored once, by the hash of its content, and never changed: a running task keeps
 -- the one that it started with.
 CREATE TABLE task_templates (
@@ -47,16 +105,16 @@ CREATE TABLE tasks (
     template_id      integer NOT NULL,
     idempotency_key  text,
     state            task_state NOT NULL,
-    transition_count integer NOT NULL CHECK (transition_count >= 0),
-    steps_active     integer NOT NULL CHECK (steps_active >= 0),
-    steps_waiting    integer NOT NULL DEFAULT 0 CHECK (steps_waiting >= 0),
-    steps_failed     integer NOT NULL DEFAULT 0 CHECK (steps_failed >= 0),
-    steps_unfinished integer NOT NULL CHECK (steps_unfinished >= 0),
+    transition_count integer NOT NULL,
+    steps_active     integer NOT NULL,
+    steps_waiting    integer NOT NULL DEFAULT 0,
+    steps_failed     integer NOT NULL DEFAULT 0,
+    steps_unfinished integer NOT NULL,
     context          jsonb NOT NULL,
     created_at       timestamptz NOT NULL DEFAULT now(),
     finished_at      timestamptz,
-    CHECK ((finished_at IS NOT NULL) = (state IN ('Complete', 'Error', 'Cancelled'))),
-    CHECK (state <> 'Complete' OR (steps_unfinished = 0 AND steps_failed = 0))
+    CONSTRAINT task_sound CHECK (task_is_sound(state, finished_at IS NOT NULL, steps_active,
+        steps_waiting, steps_failed, steps_unfinished))
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX tasks_idempotency ON tasks (namespace, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
@@ -71,8 +129,8 @@ CREATE TABLE workflow_steps (
     name              text NOT NULL,
     state             step_state NOT NULL DEFAULT 'Pending',
     transition_count  integer NOT NULL DEFAULT 0,
-    parents_remaining integer NOT NULL CHECK (parents_remaining >= 0),
-    attempts          integer NOT NULL DEFAULT 0 CHECK (attempts BETWEEN 0 AND max_attempts),
+    parents_remaining integer NOT NULL,
+    attempts          integer NOT NULL DEFAULT 0,
     max_attempts      integer NOT NULL,
     lease_expiries    integer NOT NULL DEFAULT 0,
     claim_token       uuid,
@@ -86,58 +144,36 @@ CREATE TABLE workflow_steps (
     result            jsonb,
     error             jsonb,
     PRIMARY KEY (task_id, step_no),
-    CHECK (state <> 'InProgress' OR (claim_token IS NOT NULL AND lease_expires_at IS NOT NULL)),
-    CHECK (state <> 'EnqueuedForOrchestration' OR outcome IS NOT NULL),
-    CHECK (state <> 'WaitingForRetry' OR retry_at IS NOT NULL),
-    CHECK (state IN ('Pending', 'Skipped', 'Cancelled') OR parents_remaining = 0)
+    CONSTRAINT step_sound CHECK (step_is_sound(state, parents_remaining, attempts, max_attempts,
+        claim_token IS NOT NULL AND lease_expires_at IS NOT NULL, outcome, retry_at IS NOT NULL))
 ) WITH (fillfactor = 50);
 
 CREATE VIEW workflow_step_edges AS
     SELECT s.task_id, p.from_step, s.step_no AS to_step
     FROM workflow_steps s, unnest(s.parents) AS p (from_step);
 
--- The audit: append-only, one row a state change, numbered from 1 without gaps. The CHECKs are the
--- table of allowed transitions once more; a test holds them against the one in Rust.
+-- The audit: append-only, one row a state change, numbered from 1 without gaps.
 CREATE TABLE workflow_step_transitions (
     task_id    bigint NOT NULL,
     step_no    integer NOT NULL,
-    sort_key   integer NOT NULL CHECK (sort_key >= 1),
+    sort_key   integer NOT NULL,
     from_state step_state NOT NULL,
     to_state   step_state NOT NULL,
     attempt    integer NOT NULL,
     reason     text,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (task_id, step_no, sort_key),
-    CONSTRAINT step_transition_allowed CHECK (CASE from_state
-        WHEN 'Pending' THEN to_state IN ('Enqueued', 'Skipped', 'Cancelled')
-        WHEN 'Enqueued' THEN to_state IN ('InProgress', 'Cancelled')
-        WHEN 'InProgress' THEN
-            to_state IN ('EnqueuedForOrchestration', 'Enqueued', 'Error', 'Cancelled')
-        WHEN 'EnqueuedForOrchestration' THEN
-            to_state IN ('Complete', 'WaitingForRetry', 'Error', 'Cancelled')
-        WHEN 'WaitingForRetry' THEN to_state IN ('Enqueued', 'Cancelled')
-        WHEN 'Error' THEN to_state = 'Pending'
-        ELSE false END)
+    CONSTRAINT step_transition_allowed CHECK (step_transition_allowed(from_state, to_state))
 );
 
 CREATE TABLE task_transitions (
     task_id    bigint NOT NULL,
-    sort_key   integer NOT NULL CHECK (sort_key >= 1),
+    sort_key   integer NOT NULL,
     from_state task_state NOT NULL,
     to_state   task_state NOT NULL,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (task_id, sort_key),
-    CONSTRAINT task_transition_allowed CHECK (CASE from_state
-        WHEN 'Pending' THEN to_state IN ('Initializing', 'Cancelled')
-        WHEN 'Initializing' THEN to_state IN ('EnqueuingSteps', 'Cancelled')
-        WHEN 'EnqueuingSteps' THEN to_state IN ('StepsInProcess', 'Cancelled')
-        WHEN 'StepsInProcess' THEN to_state IN ('EvaluatingResults', 'Cancelled')
-        WHEN 'EvaluatingResults' THEN
-            to_state IN ('EnqueuingSteps', 'StepsInProcess', 'WaitingForRetry', 'Complete',
-                'Error', 'Cancelled')
-        WHEN 'WaitingForRetry' THEN to_state IN ('EnqueuingSteps', 'Cancelled')
-        WHEN 'Error' THEN to_state = 'EnqueuingSteps'
-        ELSE false END)
+    CONSTRAINT task_transition_allowed CHECK (task_transition_allowed(from_state, to_state))
 );
 
 CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
