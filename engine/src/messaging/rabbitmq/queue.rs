@@ -135,7 +135,7 @@ impl Queue for RabbitMqQueue {
                 multiple: false,
             };
             // Where the channel is gone, the broker has taken them back by itself.
-            let _ = join_all(self.unsettled.iter().map(|one| one.nack(options.clone()))).await;
+            let _ = join_all(self.unsettled.iter().map(|one| one.nack(options))).await;
             self.unsettled.clear();
         })
     }
