@@ -1,0 +1,194 @@
+//! Two orchestrators complete two parents of one task at the same moment, a thousand times.
+
+use sqlx::{Connection, PgConnection};
+use stepmark_engine::messaging::{StepRef, Taken};
+use stepmark_workflow::Template;
+
+use crate::engine::{Engine, Request, Stored, step};
+use crate::support::{Database, eventually, execute, number, template};
+
+const ROUNDS: usize = 1_000;
+const OVERLAPPING_MIN: usize = 500;
+
+/// `a` and `b` end together: `join` waits for both, and the task goes on.
+const JOIN: &[(&str, &[&str])] = &[("a", &[]), ("b", &[]), ("join", &["a", "b"])];
+/// `a` and `b` end together, and with them the task.
+const ENDS: &[(&str, &[&str])] = &[("a", &[]), ("b", &[])];
+
+/// Tasks, by the hundred, whose steps 0 and 1 wait to be processed.
+async fn waiting_tasks(database: &Database, count: usize, steps: &[(&str, &[&str])]) -> Vec<i64> {
+    let mut engine = Engine::connect(database).await;
+    let template = Template::parse("test.yaml", &template("n", "t", steps)).unwrap();
+    let request = Request::of(&template, engine.register(&template).await);
+    let mut task_ids = Vec::new();
+    for _ in 0..count / 100 {
+        for created in engine.create(&vec![request.clone(); 100]).await.unwrap() {
+            task_ids.push(engine.task_id(created.task_uuid).await);
+        }
+    }
+    for some in task_ids.chunks(50) {
+        let parents: Vec<StepRef> = some
+            .iter()
+            .flat_map(|id| [step(*id, 0), step(*id, 1)])
+            .collect();
+        let claims = engine.claim(&parents).await.unwrap();
+        assert_eq!(claims.len(), parents.len());
+        let outcomes: Vec<Stored> = claims.iter().map(Stored::complete).collect();
+        engine.complete(&outcomes).await.unwrap();
+    }
+    engine.connection.close().await.unwrap();
+    task_ids
+}
+
+/// A race begins for both at once: when the one who holds the gate opens it. What each sees then
+/// tells whether the other had ended before.
+const GATED: &str = "CREATE FUNCTION gated_process(p_task_ids bigint[], p_step_nos integer[], \
+        OUT xid text, OUT begun_with text) LANGUAGE plpgsql AS $$ BEGIN \
+        xid := pg_current_xact_id(); \
+        PERFORM pg_advisory_xact_lock_shared(1); \
+        begun_with := pg_current_snapshot(); \
+        PERFORM process_completions('rabbitmq', p_task_ids, p_step_nos); \
+    END $$";
+
+/// A transaction, and the snapshot that it began to work with.
+type Racer = (String, String);
+
+/// Processes one step of a task; none when the statement fails.
+async fn process(mut connection: PgConnection, step: StepRef) -> (PgConnection, Option<Racer>) {
+    let (task_ids, step_nos) = Taken::arrays(&[step]);
+    let racer = sqlx::query_as("SELECT xid, begun_with FROM gated_process($1, $2)")
+        .bind(task_ids)
+        .bind(step_nos)
+        .fetch_one(&mut connection)
+        .await;
+    (connection, racer.ok())
+}
+
+/// Whether each of the two began before the other had committed.
+async fn overlap(connection: &mut PgConnection, one: Racer, other: Racer) -> bool {
+    sqlx::query_scalar(
+        "SELECT NOT pg_visible_in_snapshot($1::xid8, $2::pg_snapshot) \
+         AND NOT pg_visible_in_snapshot($3::xid8, $4::pg_snapshot)",
+    )
+    .bind(one.0)
+    .bind(other.1)
+    .bind(other.0)
+    .bind(one.1)
+    .fetch_one(connection)
+    .await
+    .unwrap()
+}
+
+/// What came of the races.
+#[derive(Debug, Default)]
+struct Races {
+    overlapping: usize,
+    failed: usize,
+    deadlocks: i64,
+}
+
+async fn race(database: &Database, task_ids: &[i64]) -> Races {
+    let mut gate = database.connect().await;
+    execute(&mut gate, GATED).await;
+    let (mut first, mut second) = (database.connect().await, database.connect().await);
+    let mut races = Races::default();
+    for task_id in task_ids {
+        execute(&mut gate, "SELECT pg_advisory_lock(1)").await;
+        let (one, other) = (step(*task_id, 0), step(*task_id, 1));
+        let (one, other) = (process(first, one), process(second, other));
+        let (one, other) = (tokio::spawn(one), tokio::spawn(other));
+        eventually("both stand at the gate", async || {
+            let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+                AND NOT granted AND database = \
+                    (SELECT oid FROM pg_database WHERE datname = current_database())";
+            (number(&mut gate, waiting).await == 2).then_some(())
+        })
+        .await;
+        execute(&mut gate, "SELECT pg_advisory_unlock(1)").await;
+        let (one_racer, other_racer);
+        (first, one_racer) = one.await.unwrap();
+        (second, other_racer) = other.await.unwrap();
+        match (one_racer, other_racer) {
+            (Some(one), Some(other)) => {
+                races.overlapping += usize::from(overlap(&mut gate, one, other).await);
+            }
+            _ => races.failed += 1,
+        }
+    }
+    for connection in [gate, first, second] {
+        connection.close().await.unwrap();
+    }
+    races.deadlocks = database.deadlocks().await;
+    println!("{races:?}");
+    races
+}
+
+async fn count(database: &Database, of: &str) -> usize {
+    let mut connection = database.connect().await;
+    let sql = format!("SELECT count(*) FROM {of}");
+    usize::try_from(number(&mut connection, &sql).await).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn of_two_racing_orchestrators_one_enqueues_the_child() {
+    let database = Database::migrated();
+    let task_ids = waiting_tasks(&database, ROUNDS, JOIN).await;
+    let races = race(&database, &task_ids).await;
+    assert!(races.overlapping >= OVERLAPPING_MIN, "{races:?}");
+    assert_eq!((races.failed, races.deadlocks), (0, 0));
+    let enqueued = "workflow_steps WHERE step_no = 2 AND state = 'Enqueued'";
+    assert_eq!(count(&database, enqueued).await, ROUNDS);
+    let transitions = "workflow_step_transitions WHERE step_no = 2";
+    assert_eq!(count(&database, transitions).await, ROUNDS);
+    let messages = "(SELECT DISTINCT body FROM message_outbox WHERE body ->> 'step_no' = '2')";
+    assert_eq!(count(&database, &format!("{messages} AS m")).await, ROUNDS);
+    let messages = "message_outbox WHERE body ->> 'step_no' = '2'";
+    assert_eq!(count(&database, messages).await, ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn of_two_racing_orchestrators_one_ends_the_task() {
+    let database = Database::migrated();
+    let task_ids = waiting_tasks(&database, ROUNDS, ENDS).await;
+    let races = race(&database, &task_ids).await;
+    assert!(races.overlapping >= OVERLAPPING_MIN, "{races:?}");
+    assert_eq!((races.failed, races.deadlocks), (0, 0));
+    assert_eq!(
+        count(&database, "tasks WHERE state = 'Complete'").await,
+        ROUNDS
+    );
+    let ends = "task_transitions WHERE to_state = 'Complete'";
+    assert_eq!(count(&database, ends).await, ROUNDS);
+}
+
+/// Takes the statement that locks the tasks out of the function.
+async fn take_the_lock_out(database: &Database) {
+    let mut connection = database.connect().await;
+    let source: String = sqlx::query_scalar(
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'process_completions'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    let begin = source.find("PERFORM 1 FROM tasks").unwrap();
+    let end = begin + source[begin..].find(';').unwrap() + 1;
+    assert!(
+        source[begin..end].contains("FOR NO KEY UPDATE"),
+        "{}",
+        &source[begin..end]
+    );
+    let cut = format!("{}{}", &source[..begin], &source[end..]);
+    execute(&mut connection, &cut).await;
+}
+
+/// The task's row is what the two race for: a child's own row would already keep them apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn without_the_lock_the_races_would_be_lost() {
+    let database = Database::migrated();
+    take_the_lock_out(&database).await;
+    let task_ids = waiting_tasks(&database, 200, ENDS).await;
+    let races = race(&database, &task_ids).await;
+    let complete = count(&database, "tasks WHERE state = 'Complete'").await;
+    println!("{complete} tasks Complete");
+    assert!(complete < 200, "this test would not notice: {races:?}");
+}

@@ -1,0 +1,166 @@
+//! What a step costs does not depend on how much history lies behind it.
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use stepmark_workflow::Template;
+use uuid::Uuid;
+
+use crate::engine::{Engine, Request, Stored, step};
+use crate::support::{Database, execute, number, template};
+
+const HISTORY: i64 = 10_000;
+const LINE: &[(&str, &[&str])] = &[("a", &[]), ("b", &["a"]), ("c", &["b"])];
+
+/// Tables of the engine and of its queues, with what has been read from each.
+const READ: &str = "SELECT relname::text, seq_scan, \
+        heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read AS blocks \
+    FROM pg_stat_user_tables JOIN pg_statio_user_tables USING (relid, schemaname, relname) \
+    WHERE schemaname = 'stepmark' AND relname <> '_sqlx_migrations' \
+        OR relname LIKE 'q\\_stepmark%' ORDER BY 1";
+
+/// Sequential scans and blocks touched, by table.
+async fn read_so_far(watcher: &mut PgConnection) -> Vec<(String, i64, i64)> {
+    let rows = sqlx::query(READ).fetch_all(watcher).await.unwrap();
+    let columns = |row: &PgRow| {
+        let blocks: Option<i64> = row.get("blocks");
+        (row.get("relname"), row.get("seq_scan"), blocks.unwrap_or(0))
+    };
+    rows.iter().map(columns).collect()
+}
+
+/// A task from its creation to its end, by every statement that a step's way or a client's look
+/// takes, on either transport.
+async fn one_task(engine: &mut Engine, request: &Request) {
+    let created = engine.create(std::slice::from_ref(request)).await.unwrap();
+    let task_uuid = created[0].task_uuid;
+    let task_id = engine.task_id(task_uuid).await;
+    for step_no in 0..3 {
+        let claims = engine.claim(&[step(task_id, step_no)]).await.unwrap();
+        engine.release(&claims).await.unwrap();
+        let claims = engine.claim(&[step(task_id, step_no)]).await.unwrap();
+        let taken = sqlx::query(include_str!("../../sql/claim_taken.sql"))
+            .bind(vec!["n"])
+            .bind(10_i32)
+            .bind("tester")
+            .bind(30_000_i64);
+        taken.fetch_all(&mut engine.connection).await.unwrap();
+        engine
+            .complete(&[Stored::complete(&claims[0])])
+            .await
+            .unwrap();
+        let taken = sqlx::query(include_str!("../../sql/process_taken.sql")).bind(10_i32);
+        taken.fetch_all(&mut engine.connection).await.unwrap();
+        engine.process(&[step(task_id, step_no)]).await.unwrap();
+        engine.recover().await.unwrap();
+    }
+    assert_eq!(engine.task_state(task_id).await, "Complete");
+    for sql in [
+        include_str!("../../sql/read_task.sql"),
+        include_str!("../../sql/read_transitions.sql"),
+        include_str!("../../sql/is_finished.sql"),
+    ] {
+        let read = sqlx::query(sql).bind(task_uuid);
+        read.fetch_one(&mut engine.connection).await.unwrap();
+    }
+    let counted = sqlx::query(include_str!("../../sql/count_unfinished.sql")).bind(100_i64);
+    counted.fetch_one(&mut engine.connection).await.unwrap();
+    let ready = sqlx::query("SELECT * FROM get_next_ready_tasks(10)");
+    ready.fetch_all(&mut engine.connection).await.unwrap();
+    let resent = sqlx::query(include_str!("../../sql/outbox_resend.sql"))
+        .bind(0_i64)
+        .bind(100_i32);
+    let resent = resent.fetch_one(&mut engine.connection).await.unwrap();
+    let removed = sqlx::query(include_str!("../../sql/outbox_remove.sql"));
+    let message_ids: Vec<i64> = resent.get("message_ids");
+    removed
+        .bind(message_ids)
+        .execute(&mut engine.connection)
+        .await
+        .unwrap();
+}
+
+/// Finished tasks with all their steps and audit.
+async fn write_history(connection: &mut PgConnection, template_id: i32) {
+    let sql = format!(
+        "INSERT INTO tasks (task_uuid, namespace, template_id, idempotency_key, state, \
+             transition_count, steps_active, steps_unfinished, context, finished_at) \
+         SELECT gen_random_uuid(), 'n', {template_id}, 'old ' || nr, 'Complete', 11, 0, 0, '{{}}', \
+             now() FROM generate_series(1, {HISTORY}) AS nr; \
+         INSERT INTO workflow_steps (task_id, step_no, name, state, transition_count, \
+             parents_remaining, attempts, max_attempts, outcome, parents, children) \
+         SELECT task_id, no, 's' || no, 'Complete', 4, 0, 1, 3, 'Complete', '{{}}', '{{}}' \
+         FROM tasks, generate_series(0, 2) AS no WHERE idempotency_key LIKE 'old%'; \
+         INSERT INTO workflow_step_transitions \
+             (task_id, step_no, sort_key, from_state, to_state, attempt) \
+         SELECT task_id, no, nr, 'Pending', 'Enqueued', 1 \
+         FROM tasks, generate_series(0, 2) AS no, generate_series(1, 4) AS nr \
+         WHERE idempotency_key LIKE 'old%'; \
+         INSERT INTO task_transitions (task_id, sort_key, from_state, to_state) \
+         SELECT task_id, nr, 'Pending', 'Initializing' FROM tasks, generate_series(1, 11) AS nr \
+         WHERE idempotency_key LIKE 'old%';"
+    );
+    execute(connection, &sql).await;
+}
+
+/// What one more task reads, by table: sequential scans and blocks.
+async fn cost_of_a_task(
+    engine: &mut Engine,
+    request: &Request,
+    watcher: &mut PgConnection,
+) -> Vec<(String, i64, i64)> {
+    execute(&mut engine.connection, "SELECT pg_stat_force_next_flush()").await;
+    execute(&mut engine.connection, "SELECT 1").await;
+    let before = read_so_far(watcher).await;
+    one_task(engine, request).await;
+    execute(&mut engine.connection, "SELECT pg_stat_force_next_flush()").await;
+    execute(&mut engine.connection, "SELECT 1").await;
+    let after = read_so_far(watcher).await;
+    let grown = before.into_iter().zip(after);
+    grown
+        .map(|(from, to)| (from.0, to.1 - from.1, to.2 - from.2))
+        .collect()
+}
+
+#[tokio::test]
+async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
+    let database = Database::migrated();
+    let mut watcher = database.superuser().await;
+    let mut engine = Engine::connect(&database).await;
+    let parsed = Template::parse("test.yaml", &template("n", "t", LINE)).unwrap();
+    let template_id = engine.register(&parsed).await;
+    let key = |key: Uuid| Some(key.to_string());
+    let request = || Request {
+        key: key(Uuid::now_v7()),
+        ..Request::of(&parsed, template_id)
+    };
+    // Plans are made once, here, when there is nothing.
+    for _ in 0..10 {
+        one_task(&mut engine, &request()).await;
+    }
+    let on_nothing = cost_of_a_task(&mut engine, &request(), &mut watcher).await;
+
+    let mut superuser = database.superuser().await;
+    write_history(&mut superuser, template_id).await;
+    execute(&mut superuser, "VACUUM ANALYZE").await;
+    assert!(number(&mut superuser, "SELECT count(*) FROM tasks").await > HISTORY);
+    one_task(&mut engine, &request()).await;
+    let on_history = cost_of_a_task(&mut engine, &request(), &mut watcher).await;
+
+    // A new session makes its plans now.
+    let mut engine = Engine::connect(&database).await;
+    one_task(&mut engine, &request()).await;
+    let planned_anew = cost_of_a_task(&mut engine, &request(), &mut watcher).await;
+    let total = |cost: &[(String, i64, i64)]| cost.iter().map(|table| table.2).sum::<i64>();
+    println!("{on_nothing:?}\n{on_history:?}\n{planned_anew:?}");
+    for cost in [&on_nothing, &on_history, &planned_anew] {
+        let scanned: Vec<_> = cost.iter().filter(|table| table.1 > 0).collect();
+        assert!(scanned.is_empty(), "sequential scans: {scanned:?}");
+    }
+    for cost in [&on_history, &planned_anew] {
+        assert!(
+            total(cost) < 2 * total(&on_nothing),
+            "{} blocks",
+            total(cost)
+        );
+    }
+}

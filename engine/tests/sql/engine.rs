@@ -1,0 +1,318 @@
+//! The engine's statements, called as its lanes call them but one by one, on one connection.
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use stepmark_engine::messaging::{StepRef, Taken};
+use stepmark_workflow::Template;
+use uuid::Uuid;
+
+use crate::support::Database;
+
+/// Messages are counted where they wait to be published.
+const BROKER: &str = "rabbitmq";
+
+/// A connection with the engine's statements on it.
+pub struct Engine {
+    pub connection: PgConnection,
+}
+
+/// A task to be created.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub template_id: i32,
+    pub namespace: String,
+    pub context: String,
+    pub key: Option<String>,
+    pub version_asked: Option<i32>,
+}
+
+/// What came of a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    pub task_uuid: Uuid,
+    pub new: bool,
+    pub same_request: bool,
+}
+
+/// A step that has been claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub step: StepRef,
+    pub token: Uuid,
+    pub attempt: i32,
+}
+
+/// An outcome to be stored.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub step: StepRef,
+    pub token: Uuid,
+    /// `Complete`, `Retry` or `Fail`.
+    pub outcome: &'static str,
+    pub retry_after_ms: Option<i64>,
+}
+
+impl Stored {
+    pub fn complete(claim: &Claim) -> Self {
+        Self::new(claim, "Complete")
+    }
+
+    /// A retry is put off for an hour.
+    pub fn new(claim: &Claim, outcome: &'static str) -> Self {
+        let retry_after_ms = (outcome == "Retry").then_some(3_600_000);
+        let Claim { step, token, .. } = *claim;
+        Self {
+            step,
+            token,
+            outcome,
+            retry_after_ms,
+        }
+    }
+}
+
+impl Engine {
+    pub async fn connect(database: &Database) -> Self {
+        let connection = database.connect().await;
+        Self { connection }
+    }
+
+    pub async fn register(&mut self, template: &Template) -> i32 {
+        sqlx::query_scalar(include_str!("../../sql/register_template.sql"))
+            .bind(&template.namespace)
+            .bind(&template.name)
+            .bind(template.version)
+            .bind(template.content_hash())
+            .bind(template.definition())
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap()
+    }
+
+    /// Registers a template and creates a task of it.
+    pub async fn start(&mut self, template: &str) -> i64 {
+        let template = Template::parse("test.yaml", template).unwrap();
+        let template_id = self.register(&template).await;
+        let made = self.create(&[Request::of(&template, template_id)]).await;
+        self.task_id(made.unwrap()[0].task_uuid).await
+    }
+
+    pub async fn task_id(&mut self, task_uuid: Uuid) -> i64 {
+        sqlx::query_scalar("SELECT task_id FROM tasks WHERE task_uuid = $1")
+            .bind(task_uuid)
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap()
+    }
+
+    pub async fn create(&mut self, requests: &[Request]) -> Result<Vec<Created>, sqlx::Error> {
+        let each = |of: fn(&Request) -> &str| -> Vec<String> {
+            requests.iter().map(|one| of(one).to_owned()).collect()
+        };
+        let keys: Vec<_> = requests.iter().map(|one| one.key.clone()).collect();
+        let row = sqlx::query(include_str!("../../sql/create_tasks.sql"))
+            .bind(BROKER)
+            .bind(requests.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(
+                requests
+                    .iter()
+                    .map(|one| one.template_id)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(each(|one| &one.namespace))
+            .bind(each(|one| &one.context))
+            .bind(keys)
+            .bind(
+                requests
+                    .iter()
+                    .map(|one| one.version_asked)
+                    .collect::<Vec<_>>(),
+            )
+            .fetch_one(&mut self.connection)
+            .await?;
+        let uuids: Vec<Uuid> = row.get("task_uuids");
+        let (new, same): (Vec<bool>, Vec<bool>) = (row.get("created"), row.get("same_request"));
+        let answers = uuids.into_iter().zip(new.into_iter().zip(same));
+        Ok(answers
+            .map(|(task_uuid, (new, same_request))| Created {
+                task_uuid,
+                new,
+                same_request,
+            })
+            .collect())
+    }
+
+    /// Claims for half a minute.
+    pub async fn claim(&mut self, steps: &[StepRef]) -> Result<Vec<Claim>, sqlx::Error> {
+        self.claim_for(30_000, steps).await
+    }
+
+    pub async fn claim_for(
+        &mut self,
+        lease_ms: i64,
+        steps: &[StepRef],
+    ) -> Result<Vec<Claim>, sqlx::Error> {
+        let (task_ids, step_nos) = Taken::arrays(steps);
+        let rows = sqlx::query(include_str!("../../sql/claim_delivered.sql"))
+            .bind(task_ids)
+            .bind(step_nos)
+            .bind("tester")
+            .bind(lease_ms)
+            .fetch_all(&mut self.connection)
+            .await?;
+        let claim = |row: &PgRow| Claim {
+            step: StepRef {
+                task_id: row.get("task_id"),
+                step_no: row.get("step_no"),
+            },
+            token: row.get("claim_token"),
+            attempt: row.get("attempt"),
+        };
+        Ok(rows.iter().map(claim).collect())
+    }
+
+    /// Which of the outcomes were accepted.
+    pub async fn complete(&mut self, outcomes: &[Stored]) -> Result<Vec<bool>, sqlx::Error> {
+        if outcomes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let steps: Vec<StepRef> = outcomes.iter().map(|one| one.step).collect();
+        let (task_ids, step_nos) = Taken::arrays(&steps);
+        let text = |one: &Stored, complete| {
+            let is_complete = one.outcome == "Complete";
+            (is_complete == complete).then(|| format!(r#"{{"of": "{}"}}"#, one.token))
+        };
+        let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
+            .bind(BROKER)
+            .bind(task_ids)
+            .bind(step_nos)
+            .bind(outcomes.iter().map(|one| one.token).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|one| one.outcome).collect::<Vec<_>>())
+            .bind(
+                outcomes
+                    .iter()
+                    .map(|one| text(one, true))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                outcomes
+                    .iter()
+                    .map(|one| text(one, false))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                outcomes
+                    .iter()
+                    .map(|one| one.retry_after_ms)
+                    .collect::<Vec<_>>(),
+            )
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(row.get("accepted"))
+    }
+
+    /// How many outcomes were processed.
+    pub async fn process(&mut self, steps: &[StepRef]) -> Result<i32, sqlx::Error> {
+        let (task_ids, step_nos) = Taken::arrays(steps);
+        let row = sqlx::query(include_str!("../../sql/process_delivered.sql"))
+            .bind(task_ids)
+            .bind(step_nos)
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(row.get("steps_processed"))
+    }
+
+    /// How many steps were given back.
+    pub async fn release(&mut self, claims: &[Claim]) -> Result<i64, sqlx::Error> {
+        let steps: Vec<StepRef> = claims.iter().map(|claim| claim.step).collect();
+        let (task_ids, step_nos) = Taken::arrays(&steps);
+        let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
+            .bind(BROKER)
+            .bind(task_ids)
+            .bind(step_nos)
+            .bind(claims.iter().map(|claim| claim.token).collect::<Vec<_>>())
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(row.get("released"))
+    }
+
+    /// Retries due, leases expired, and of these how many for the last time.
+    pub async fn recover(&mut self) -> Result<(i32, i32, i32), sqlx::Error> {
+        let expiries_max = i32::try_from(stepmark_workflow::retry::LEASE_EXPIRIES_MAX).unwrap();
+        let row = sqlx::query(include_str!("../../sql/recover_steps.sql"))
+            .bind(BROKER)
+            .bind(expiries_max)
+            .bind(1_000_i32)
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok((
+            row.get("steps_retried"),
+            row.get("leases_expired"),
+            row.get("steps_failed"),
+        ))
+    }
+
+    /// Claims a step, stores an outcome and processes it.
+    pub async fn run(&mut self, step: StepRef, outcome: &'static str) {
+        let claims = self.claim(&[step]).await.unwrap();
+        assert_eq!(claims.len(), 1, "{step:?} can't be claimed");
+        let stored = self.complete(&[Stored::new(&claims[0], outcome)]).await;
+        assert_eq!(stored.unwrap(), [true]);
+        assert_eq!(self.process(&[step]).await.unwrap(), 1);
+    }
+
+    /// State, attempts and expired leases of a task's steps, by number.
+    pub async fn steps(&mut self, task_id: i64) -> Vec<(String, i32, i32)> {
+        sqlx::query_as(
+            "SELECT state::text, attempts, lease_expiries FROM workflow_steps \
+             WHERE task_id = $1 ORDER BY step_no",
+        )
+        .bind(task_id)
+        .fetch_all(&mut self.connection)
+        .await
+        .unwrap()
+    }
+
+    /// Only the states.
+    pub async fn step_states(&mut self, task_id: i64) -> Vec<String> {
+        let steps = self.steps(task_id).await;
+        steps.into_iter().map(|(state, ..)| state).collect()
+    }
+
+    pub async fn task_state(&mut self, task_id: i64) -> String {
+        sqlx::query_scalar("SELECT state::text FROM tasks WHERE task_id = $1")
+            .bind(task_id)
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap()
+    }
+
+    /// What time would do: the step's lease has expired, its retry is due.
+    pub async fn let_time_pass(&mut self, step: StepRef) {
+        sqlx::query(
+            "UPDATE workflow_steps SET lease_expires_at = lease_expires_at - interval '1 day', \
+             retry_at = retry_at - interval '1 day' WHERE task_id = $1 AND step_no = $2",
+        )
+        .bind(step.task_id)
+        .bind(step.step_no)
+        .execute(&mut self.connection)
+        .await
+        .unwrap();
+    }
+}
+
+impl Request {
+    pub fn of(template: &Template, template_id: i32) -> Self {
+        Self {
+            template_id,
+            namespace: template.namespace.clone(),
+            context: "{}".to_owned(),
+            key: None,
+            version_asked: None,
+        }
+    }
+}
+
+/// A step by its numbers.
+pub fn step(task_id: i64, step_no: i32) -> StepRef {
+    StepRef { task_id, step_no }
+}

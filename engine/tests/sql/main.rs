@@ -1,0 +1,15 @@
+//! The SQL of the engine on a real PostgreSQL: against the pure model, in races, and its cost.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod convergence;
+mod cost;
+mod create;
+mod deadlocks;
+mod engine;
+mod lifecycle;
+mod model;
+mod random;
+mod readiness;
+mod schema;
+#[path = "../support/mod.rs"]
+mod support;
