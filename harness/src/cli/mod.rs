@@ -114,7 +114,8 @@ impl EnvironmentArgs {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = EnvFilter::try_from_env("STEPMARK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let level = EnvFilter::try_from_env("STEPMARK_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));
     tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_writer(std::io::stderr)

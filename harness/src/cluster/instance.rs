@@ -252,7 +252,9 @@ impl Supervisor {
     }
 }
 
-/// Starts the program and waits for the line that says where it listens.
+/// Starts the program and waits for the line that says where it listens. Of the variables of
+/// stepmark it is given its own and no others: what a user has set for the harness, or forgotten,
+/// must not change what is measured.
 async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String), ClusterError> {
     let name = || program.name.clone();
     let log = File::options()
@@ -272,7 +274,13 @@ async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String
     let command = guardian
         .command(&program.path, Ending::Kill)
         .map_err(spawn_error)?;
-    let mut child = Command::from(command)
+    let mut command = Command::from(command);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"STEPMARK_") {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command
         .envs(&program.environment)
         .stdout(Stdio::piped())
         .stderr(Stdio::from(log))

@@ -59,8 +59,9 @@ fn after_a_run_nothing_is_left() {
 
 #[test]
 fn ctrl_c_and_sigterm_end_everything_and_the_code_is_2() {
-    for signal in [Signal::INT, Signal::TERM] {
-        let run = bench("interrupted", "").start_until(UNDER_WAY);
+    // Once while tasks are under way, and once while the run is still being set up.
+    for (signal, moment) in [(Signal::INT, UNDER_WAY), (Signal::TERM, "warm-up")] {
+        let run = bench("interrupted", "").start_until(moment);
         let pids = descendants(run.child.id());
         kill(run.child.id(), signal);
         let finished = run.finish();

@@ -1,11 +1,12 @@
 //! The program `stepmark` as a process: exit codes, messages, and what it leaves behind.
 //!
-//! The servers are real. In the engine's place is a scripted cluster, which can be told to do
-//! what the engine must not.
+//! The servers are real. In the engine's place is, but for one module, a scripted cluster, which
+//! can be told to do what the engine must not.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod ends;
+mod engine;
 mod input;
 mod program;
 mod runs;

@@ -8,6 +8,8 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use serde_json::Value;
 
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
 /// The program with a folder of its own, in which the report goes to `report`.
 pub struct Program {
     pub folder: PathBuf,
@@ -24,7 +26,7 @@ pub fn bench(name: &str, script: &str) -> Program {
         .args(["--samples", "200", "--warmup", "5", "--backend", "process"])
         .arg("--report")
         .arg(report)
-        .env("STEPMARK_SCRIPT", script);
+        .env("SCRIPTED_FAULT", script);
     program
 }
 
@@ -40,7 +42,8 @@ pub fn stepmark(name: &str) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stepmark"));
     command
         .env("STEPMARK_BIN_DIR", binaries)
-        .env("STEPMARK_ROOT", concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .env("STEPMARK_ROOT", ROOT)
+        .env("SCRIPTED_ROOT", ROOT)
         // A backtrace would push what the cluster says out of its log's last lines.
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
@@ -133,10 +136,16 @@ impl Finished {
         }
     }
 
-    /// The first run of the report.
-    pub fn run(&self) -> Value {
+    /// The runs of the report.
+    pub fn runs(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.join("report/report.json")).unwrap();
-        serde_json::from_str::<Value>(&text).unwrap()["runs"][0].take()
+        let mut report: Value = serde_json::from_str(&text).unwrap();
+        serde_json::from_value(report["runs"].take()).unwrap()
+    }
+
+    /// The first of them.
+    pub fn run(&self) -> Value {
+        self.runs().remove(0)
     }
 
     /// Asserts that the run is invalid, shows no figure anywhere, and names `why`.

@@ -1,6 +1,6 @@
 //! A cluster that plays the linear workflow by a script: it speaks the orchestrators' API and
 //! writes the tables that the harness reads, but runs nothing. The harness is tested against it,
-//! with planted faults that a real engine must not have (`STEPMARK_SCRIPT`).
+//! with planted faults that a real engine must not have (`SCRIPTED_FAULT`).
 //!
 //! Called as `stepmark-worker-rust` it only says that it listens.
 
@@ -92,9 +92,9 @@ struct Script {
 async fn main() -> Result<()> {
     let name = std::env::args().next().unwrap_or_default();
     if std::env::args().any(|argument| argument == "--version") {
-        let root = std::env::var("STEPMARK_ROOT").context("STEPMARK_ROOT")?;
+        let root = std::env::var("SCRIPTED_ROOT").context("SCRIPTED_ROOT")?;
         let hash = stepmark_revision::source_hash(root.as_ref())?;
-        let fault = std::env::var("STEPMARK_SCRIPT").unwrap_or_default();
+        let fault = std::env::var("SCRIPTED_FAULT").unwrap_or_default();
         let hash = if fault == "other_revision" {
             "0123456789abcdef".to_owned()
         } else {
@@ -103,7 +103,7 @@ async fn main() -> Result<()> {
         println!("scripted 0.1.0 ({hash})");
         return Ok(());
     }
-    if std::env::var("STEPMARK_SCRIPT").is_ok_and(|script| script == "no_start") {
+    if std::env::var("SCRIPTED_FAULT").is_ok_and(|script| script == "no_start") {
         anyhow::bail!("the script says that this does not start");
     }
     let app = if name.ends_with("stepmark-worker-rust") {
@@ -129,7 +129,7 @@ async fn orchestrator() -> Result<Router> {
         .connect(&url)
         .await?;
     sqlx::raw_sql(TABLES).execute(&pool).await?;
-    let fault = std::env::var("STEPMARK_SCRIPT").unwrap_or_default();
+    let fault = std::env::var("SCRIPTED_FAULT").unwrap_or_default();
     let script = Script {
         fault,
         pool,
