@@ -2,6 +2,7 @@
 -- message whose step is not Enqueued (claimed already, or a duplicate) changes nothing.
 -- The commit may be asynchronous on PGMQ: what it loses in a crash, the message brings back,
 -- because taking the message is lost with it.
+-- (In PL/pgSQL, like all that is called for each message: a function in SQL is planned at each call.)
 
 CREATE FUNCTION claim_steps(
     p_task_ids bigint[], p_step_nos integer[], p_worker text, p_lease_ms bigint
@@ -9,7 +10,10 @@ CREATE FUNCTION claim_steps(
     task_id bigint, step_no integer, claim_token uuid, task_uuid uuid, namespace text, step text,
     handler text, attempt integer, max_attempts integer, backoff_initial_ms bigint,
     backoff_max_ms bigint, context text, parent_results text
-) LANGUAGE sql AS $$
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH locked AS MATERIALIZED (
         SELECT s.task_id, s.step_no
         FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
@@ -40,12 +44,13 @@ CREATE FUNCTION claim_steps(
         ), '{}')::text
     FROM claimed c
     JOIN tasks t ON t.task_id = c.task_id
-    JOIN template_steps ts ON ts.template_id = t.template_id AND ts.step_no = c.step_no
-$$;
+    JOIN template_steps ts ON ts.template_id = t.template_id AND ts.step_no = c.step_no;
+END $$;
 
 -- PGMQ: takes up to p_max dispatch messages of the namespaces and claims their steps. Taking is
 -- deleting: the row's lock is its visibility timeout, and an aborted claim puts it back at once.
--- Messages that claim nothing don't make the queue look empty.
+-- Fewer than p_max rows mean that no message was left: those that claim nothing are taken too, and
+-- make room for others. What comes later calls by NOTIFY.
 CREATE FUNCTION take_and_claim_steps(
     p_namespaces text[], p_max integer, p_worker text, p_lease_ms bigint
 ) RETURNS TABLE (
@@ -56,6 +61,8 @@ CREATE FUNCTION take_and_claim_steps(
 DECLARE
     task_ids bigint[];
     step_nos integer[];
+    room integer := p_max;
+    claimed integer;
 BEGIN
     SET LOCAL synchronous_commit = off;
     LOOP
@@ -66,10 +73,10 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT q.msg_id FROM pgmq.q_stepmark_dispatch q
                 WHERE q.message ->> 'namespace' = n.namespace AND q.vt <= clock_timestamp()
-                ORDER BY q.msg_id LIMIT p_max
+                ORDER BY q.msg_id LIMIT room
                 FOR UPDATE SKIP LOCKED
             ) AS m
-            LIMIT p_max
+            LIMIT room
         ), taken AS (
             DELETE FROM pgmq.q_stepmark_dispatch q USING picked
             WHERE q.msg_id = picked.msg_id
@@ -80,7 +87,9 @@ BEGIN
         INTO task_ids, step_nos FROM taken;
         EXIT WHEN task_ids IS NULL;
         RETURN QUERY SELECT * FROM claim_steps(task_ids, step_nos, p_worker, p_lease_ms);
-        EXIT WHEN FOUND;
+        GET DIAGNOSTICS claimed = ROW_COUNT;
+        EXIT WHEN cardinality(task_ids) < room OR claimed = room;
+        room := room - claimed;
     END LOOP;
 END $$;
 

@@ -10,7 +10,10 @@
 CREATE FUNCTION move_tasks(
     p_task_ids bigint[], p_enqueued integer[], p_finished integer[], p_completed integer[],
     p_waiting integer[], p_failed integer[]
-) RETURNS uuid[] LANGUAGE sql AS $$
+) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    ended uuid[];
+BEGIN
     WITH tally AS (
         SELECT * FROM unnest(p_task_ids, p_enqueued, p_finished, p_completed, p_waiting, p_failed)
             AS t (task_id, enqueued, finished, completed, waiting, failed)
@@ -49,16 +52,18 @@ CREATE FUNCTION move_tasks(
         ) AS a (nr, from_state, to_state)
         WHERE a.nr < 3 OR m.enqueued > 0
     )
-    SELECT array_agg(task_uuid) FROM moved WHERE finished_at IS NOT NULL
-$$;
+    SELECT array_agg(task_uuid) INTO ended FROM moved WHERE finished_at IS NOT NULL;
+    RETURN ended;
+END $$;
 
 -- Tells whoever waits for one of these tasks, on any orchestrator. The payload is a list of ids,
 -- 100 at most (a NOTIFY carries 8,000 bytes).
-CREATE FUNCTION notify_finished(p_task_uuids uuid[]) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('stepmark_finished', string_agg(f.task_uuid::text, ','))
+CREATE FUNCTION notify_finished(p_task_uuids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('stepmark_finished', string_agg(f.task_uuid::text, ','))
     FROM unnest(p_task_uuids) WITH ORDINALITY AS f (task_uuid, nr)
-    GROUP BY (f.nr - 1) / 100
-$$;
+    GROUP BY (f.nr - 1) / 100;
+END $$;
 
 -- steps_evaluated: completed steps whose dependants were evaluated. next_retry_ms: time until the
 -- first of the retries that began to wait here. The commit is durable when a task ended or (RabbitMQ)
@@ -172,38 +177,37 @@ BEGIN
 END $$;
 
 -- PGMQ: takes up to p_max completion messages and processes them; see take_and_claim_steps.
+-- queue_empty: no message was left; what comes later calls by NOTIFY.
 CREATE FUNCTION take_and_process_completions(
     p_max integer,
-    OUT steps_processed integer, OUT steps_evaluated integer, OUT tasks_finished uuid[],
-    OUT next_retry_ms bigint, OUT outgoing outgoing_messages
+    OUT queue_empty boolean, OUT steps_processed integer, OUT steps_evaluated integer,
+    OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
     task_ids bigint[];
     step_nos integer[];
     done record;
 BEGIN
+    WITH taken AS (
+        DELETE FROM pgmq.q_stepmark_completions q USING (
+            SELECT c.msg_id FROM pgmq.q_stepmark_completions c
+            WHERE c.vt <= clock_timestamp()
+            ORDER BY c.msg_id LIMIT p_max
+            FOR UPDATE SKIP LOCKED
+        ) AS picked
+        WHERE q.msg_id = picked.msg_id
+        RETURNING q.message
+    )
+    SELECT array_agg((message ->> 'task_id')::bigint), array_agg((message ->> 'step_no')::integer)
+    INTO task_ids, step_nos FROM taken;
+    queue_empty := task_ids IS NULL OR cardinality(task_ids) < p_max;
     steps_processed := 0;
     steps_evaluated := 0;
-    LOOP
-        WITH taken AS (
-            DELETE FROM pgmq.q_stepmark_completions q USING (
-                SELECT c.msg_id FROM pgmq.q_stepmark_completions c
-                WHERE c.vt <= clock_timestamp()
-                ORDER BY c.msg_id LIMIT p_max
-                FOR UPDATE SKIP LOCKED
-            ) AS picked
-            WHERE q.msg_id = picked.msg_id
-            RETURNING q.message
-        )
-        SELECT array_agg((message ->> 'task_id')::bigint),
-            array_agg((message ->> 'step_no')::integer)
-        INTO task_ids, step_nos FROM taken;
-        EXIT WHEN task_ids IS NULL;
+    IF task_ids IS NOT NULL THEN
         SELECT * INTO done FROM process_completions('pgmq', task_ids, step_nos);
         steps_processed := done.steps_processed;
         steps_evaluated := done.steps_evaluated;
         tasks_finished := done.tasks_finished;
         next_retry_ms := done.next_retry_ms;
-        EXIT WHEN steps_processed > 0;
-    END LOOP;
+    END IF;
 END $$;

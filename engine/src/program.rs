@@ -147,7 +147,7 @@ pub async fn start_messaging(
                 connection_name: format!("stepmark {}", config.instance),
             };
             let patience = Duration::from_millis(config.connect_ms.into());
-            let started = RabbitMq::start(rabbitmq, pool.clone(), patience).await;
+            let started = RabbitMq::start(rabbitmq, options.clone(), pool.clone(), patience).await;
             Arc::new(started.map_err(StartError::Broker)?)
         }
     })

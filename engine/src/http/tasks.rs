@@ -330,9 +330,9 @@ async fn read<T: serde::de::DeserializeOwned>(
     sql: &'static str,
     task_uuid: Uuid,
 ) -> Result<T, Problem> {
-    let text: Option<String> = sqlx::query_scalar::<_, Option<String>>(sql)
+    let text: Option<String> = sqlx::query_scalar(sql)
         .bind(task_uuid)
-        .fetch_one(pool)
+        .fetch_optional(pool)
         .await
         .map_err(|error| Problem::database(&error))?;
     let text = text.ok_or_else(|| no_task(task_uuid))?;

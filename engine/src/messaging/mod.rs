@@ -11,8 +11,8 @@ mod rabbitmq;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Postgres, Row};
 
 pub use self::pgmq::Pgmq;
 pub(crate) use self::pgmq::listener as pgmq_listener;
@@ -51,39 +51,41 @@ pub struct StepRef {
     pub step_no: i32,
 }
 
-/// What a lane has to act on.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// Messages lie in the database, and the statement that acts on them takes them itself.
-    InDatabase,
-    /// These have been delivered; they are settled after the statement that acts on them.
-    Delivered(Vec<StepRef>),
+/// Two parallel arrays for a set-based statement, task ids and step numbers.
+#[must_use]
+pub fn arrays(steps: &[StepRef]) -> (Vec<i64>, Vec<i32>) {
+    steps
+        .iter()
+        .map(|step| (step.task_id, step.step_no))
+        .unzip()
 }
 
-impl Taken {
-    /// Two parallel arrays for a set-based statement, task ids and step numbers.
-    #[must_use]
-    pub fn arrays(steps: &[StepRef]) -> (Vec<i64>, Vec<i32>) {
-        steps
-            .iter()
-            .map(|step| (step.task_id, step.step_no))
-            .unzip()
-    }
+/// A statement with its arguments.
+pub type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
+
+/// What a lane does to the steps that messages name: one set-based statement.
+pub trait Phase: Send + Sync {
+    /// The statement that takes up to `max` messages from PGMQ itself, in its transaction.
+    fn taking(&self, max: i32) -> Statement<'_>;
+
+    /// The statement for messages that have been delivered; in key order.
+    fn delivered(&self, steps: &[StepRef]) -> Statement<'_>;
 }
 
-/// One lane's end of a queue. Taking and settling alternate.
+/// One lane's end of a queue, with the connection on which it acts.
 pub trait Queue: Send {
     /// Waits until there may be messages, and at most `patience`.
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>>;
 
-    /// What there is to act on now, at most `max` messages, without waiting.
-    fn take(&mut self, max: usize) -> Taken;
-
-    /// Settles what was taken; called after the commit of the statement that acted on it.
-    fn settle(&mut self) -> BoxFuture<'_, Result<(), MessagingError>>;
-
-    /// Gives back what was taken, because the statement that was to act on it has failed.
-    fn give_back(&mut self) -> BoxFuture<'_, ()>;
+    /// Takes up to `max` messages without waiting, does `phase` to the steps that they name, and
+    /// settles them once that is committed; a failure gives them back. The rows are the phase's;
+    /// there are none when there was no message to be had. Must not be cut short: what the phase
+    /// has done would not be known.
+    fn act<'a>(
+        &'a mut self,
+        phase: &'a dyn Phase,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<PgRow>, MessagingError>>;
 }
 
 /// Messages that a committed state change has left to be published.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 
-use super::{MessagingError, MessagingService, Outgoing, Queue, Source, Taken};
+use super::{MessagingError, MessagingService, Outgoing, Phase, Queue, Source};
 use crate::config::Broker;
 
 /// The provider.
@@ -22,7 +22,7 @@ impl Pgmq {
     }
 }
 
-/// The connection on which one lane is woken.
+/// A connection on which a lane is woken, and on which it may act.
 pub(crate) async fn listener(
     options: &PgConnectOptions,
     channel: &str,
@@ -38,6 +38,8 @@ pub(crate) async fn listener(
     Ok(listener)
 }
 
+/// Waking and acting share one connection: each backend that listens is woken by every NOTIFY of
+/// the database, whatever its channel, so that two a lane would cost twice the wake-ups.
 struct PgmqQueue {
     listener: PgListener,
     /// Empty for completions, whose calls are for everybody.
@@ -71,18 +73,17 @@ impl Queue for PgmqQueue {
         })
     }
 
-    fn take(&mut self, _max: usize) -> Taken {
-        // The statement that follows sees whatever these calls have announced.
-        while self.listener.next_buffered().is_some() {}
-        Taken::InDatabase
-    }
-
-    fn settle(&mut self) -> BoxFuture<'_, Result<(), MessagingError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn give_back(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
+    fn act<'a>(
+        &'a mut self,
+        phase: &'a dyn Phase,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<PgRow>, MessagingError>> {
+        Box::pin(async move {
+            // The statement sees whatever these calls have announced.
+            while self.listener.next_buffered().is_some() {}
+            let statement = phase.taking(i32::try_from(max).unwrap_or(i32::MAX));
+            Ok(statement.fetch_all(&mut self.listener).await?)
+        })
     }
 }
 

@@ -67,7 +67,6 @@ pub async fn run(
     let processing = ProcessLane {
         config: engine.clone(),
         messaging: Arc::clone(&messaging),
-        database: Lane::new(options.clone()),
         waiters: Arc::clone(&waiters),
         alarm: Arc::clone(&alarm),
         metrics: metrics.clone(),

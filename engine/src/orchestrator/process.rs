@@ -13,15 +13,31 @@ use super::metrics::OrchestratorMetrics;
 use super::recover::Alarm;
 use super::waiters::Waiters;
 use crate::config::EngineConfig;
-use crate::database::{Lane, Pause};
+use crate::database::Pause;
 use crate::failpoint::failpoint;
-use crate::messaging::{MessagingError, MessagingService, Outgoing, Queue, Source, Taken};
+use crate::messaging::{
+    self, MessagingError, MessagingService, Outgoing, Phase, Queue, Source, Statement, StepRef,
+};
+
+/// EnqueuedForOrchestration → Complete, WaitingForRetry or Error, and what follows from it.
+struct Processing;
+
+impl Phase for Processing {
+    fn taking(&self, max: i32) -> Statement<'_> {
+        sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
+    }
+
+    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
+        let (task_ids, step_nos) = messaging::arrays(steps);
+        let sql = include_str!("../../sql/process_delivered.sql");
+        sqlx::query(sql).bind(task_ids).bind(step_nos)
+    }
+}
 
 /// The lane's own things.
 pub(super) struct ProcessLane {
     pub(super) config: EngineConfig,
     pub(super) messaging: Arc<dyn MessagingService>,
-    pub(super) database: Lane,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alarm: Arc<Alarm>,
     pub(super) metrics: OrchestratorMetrics,
@@ -38,7 +54,6 @@ impl ProcessLane {
                 Err(error) => {
                     warn!(%error, "completions can't be processed; trying again");
                     queue = None;
-                    self.database.reset();
                     pause.wait().await;
                 }
             }
@@ -67,47 +82,18 @@ impl ProcessLane {
         };
         waited?;
         while !shutdown.is_cancelled() {
-            let taken = queue.take(batch_max as usize);
-            let in_database = taken == Taken::InDatabase;
-            if matches!(&taken, Taken::Delivered(steps) if steps.is_empty()) {
+            let rows = queue.act(&Processing, batch_max as usize).await?;
+            let Some(row) = rows.first() else {
                 break;
-            }
-            let row = match self.process(taken).await {
-                Ok(row) => row,
-                Err(error) => {
-                    queue.give_back().await;
-                    return Err(error.into());
-                }
             };
             failpoint("orchestrator_after_process_commit");
-            self.messaging.publish(Outgoing::from_row(&row)?).await;
-            self.tell(&row)?;
-            queue.settle().await?;
-            if in_database && row.try_get::<i32, _>("steps_processed")? == 0 {
+            self.messaging.publish(Outgoing::from_row(row)?).await;
+            self.tell(row)?;
+            if row.try_get("queue_empty")? {
                 break;
             }
         }
         Ok(())
-    }
-
-    async fn process(&mut self, taken: Taken) -> Result<PgRow, sqlx::Error> {
-        let connection = self.database.connection().await?;
-        match taken {
-            Taken::InDatabase => {
-                sqlx::query(include_str!("../../sql/process_taken.sql"))
-                    .bind(i32::try_from(self.config.batch_max).unwrap_or(i32::MAX))
-                    .fetch_one(connection)
-                    .await
-            }
-            Taken::Delivered(steps) => {
-                let (task_ids, step_nos) = Taken::arrays(&steps);
-                sqlx::query(include_str!("../../sql/process_delivered.sql"))
-                    .bind(task_ids)
-                    .bind(step_nos)
-                    .fetch_one(connection)
-                    .await
-            }
-        }
     }
 
     /// Wakes who waits here for a task that has ended, without the way through the database, and

@@ -13,8 +13,10 @@ use uuid::Uuid;
 use super::WorkerConfig;
 use super::flight::Flight;
 use super::step::Step;
-use crate::database::{Lane, Pause};
-use crate::messaging::{MessagingError, MessagingService, Queue, Source, StepRef, Taken};
+use crate::database::Pause;
+use crate::messaging::{
+    self, MessagingError, MessagingService, Phase, Queue, Source, Statement, StepRef,
+};
 
 /// A step that this worker holds, until its lease expires.
 #[derive(Debug)]
@@ -54,16 +56,61 @@ impl FromRow<'_, PgRow> for Claim {
     }
 }
 
+/// Enqueued → InProgress.
+pub(super) struct Claiming {
+    namespaces: Vec<String>,
+    worker: String,
+    lease_ms: i64,
+}
+
+impl Phase for Claiming {
+    fn taking(&self, max: i32) -> Statement<'_> {
+        sqlx::query(include_str!("../../sql/claim_taken.sql"))
+            .bind(&self.namespaces)
+            .bind(max)
+            .bind(&self.worker)
+            .bind(self.lease_ms)
+    }
+
+    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
+        let (task_ids, step_nos) = messaging::arrays(steps);
+        sqlx::query(include_str!("../../sql/claim_delivered.sql"))
+            .bind(task_ids)
+            .bind(step_nos)
+            .bind(&self.worker)
+            .bind(self.lease_ms)
+    }
+}
+
 /// The lane's own things.
 pub(super) struct ClaimLane {
-    pub(super) config: WorkerConfig,
-    pub(super) namespaces: Vec<String>,
-    pub(super) messaging: Arc<dyn MessagingService>,
-    pub(super) database: Lane,
-    pub(super) flight: Flight,
+    config: WorkerConfig,
+    claiming: Claiming,
+    messaging: Arc<dyn MessagingService>,
+    flight: Flight,
 }
 
 impl ClaimLane {
+    pub(super) fn new(
+        config: WorkerConfig,
+        namespaces: Vec<String>,
+        messaging: Arc<dyn MessagingService>,
+        flight: Flight,
+    ) -> Self {
+        let worker = config.engine.instance.clone();
+        let claiming = Claiming {
+            namespaces,
+            worker,
+            lease_ms: config.lease_ms.into(),
+        };
+        Self {
+            config,
+            claiming,
+            messaging,
+            flight,
+        }
+    }
+
     /// Claims and starts steps until the shutdown begins.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.config.concurrency as usize));
@@ -76,7 +123,6 @@ impl ClaimLane {
                 Err(error) => {
                     warn!(%error, "steps can't be claimed; trying again");
                     queue = None;
-                    self.database.reset();
                     pause.wait().await;
                 }
             }
@@ -93,7 +139,7 @@ impl ClaimLane {
         let queue = match queue {
             Some(queue) => queue,
             None => {
-                let source = Source::Dispatches(self.namespaces.clone());
+                let source = Source::Dispatches(self.claiming.namespaces.clone());
                 let prefetch = u16::try_from(self.config.concurrency).unwrap_or(u16::MAX);
                 queue.insert(self.messaging.open(source, prefetch).await?)
             }
@@ -115,53 +161,18 @@ impl ClaimLane {
             if let Ok(others) = Arc::clone(slots).try_acquire_many_owned(clamp_u32(more)) {
                 permits.merge(others);
             }
-            let taken = queue.take(permits.num_permits());
-            let nothing = matches!(&taken, Taken::Delivered(steps) if steps.is_empty());
-            if nothing {
-                return Ok(());
-            }
-            let empty_when_none = taken == Taken::InDatabase;
             // From here to the start of the handlers nothing may be cut short: what is claimed
             // and not started stays idle until its lease expires.
-            let claims = match self.claim(taken, permits.num_permits()).await {
-                Ok(claims) => claims,
-                Err(error) => {
-                    queue.give_back().await;
-                    return Err(error.into());
-                }
-            };
-            queue.settle().await?;
-            let none = claims.is_empty();
+            let max = permits.num_permits();
+            let rows = queue.act(&self.claiming, max).await?;
+            let claims = rows
+                .iter()
+                .map(Claim::from_row)
+                .collect::<Result<Vec<_>, _>>()?;
+            let queue_empty = claims.len() < max;
             self.start(claims, permits);
-            if none && empty_when_none {
+            if queue_empty {
                 return Ok(());
-            }
-        }
-    }
-
-    async fn claim(&mut self, taken: Taken, max: usize) -> Result<Vec<Claim>, sqlx::Error> {
-        let lease_ms = i64::from(self.config.lease_ms);
-        let worker = &self.config.engine.instance;
-        let connection = self.database.connection().await?;
-        match taken {
-            Taken::InDatabase => {
-                sqlx::query_as(include_str!("../../sql/claim_taken.sql"))
-                    .bind(&self.namespaces)
-                    .bind(i32::try_from(max).unwrap_or(i32::MAX))
-                    .bind(worker)
-                    .bind(lease_ms)
-                    .fetch_all(connection)
-                    .await
-            }
-            Taken::Delivered(steps) => {
-                let (task_ids, step_nos) = Taken::arrays(&steps);
-                sqlx::query_as(include_str!("../../sql/claim_delivered.sql"))
-                    .bind(task_ids)
-                    .bind(step_nos)
-                    .bind(worker)
-                    .bind(lease_ms)
-                    .fetch_all(connection)
-                    .await
             }
         }
     }

@@ -32,7 +32,7 @@ pub use self::step::{Outcome, Step, StepError};
 use crate::config::{VERSION, WorkerConfig};
 use crate::database::{self, Lane};
 use crate::http::status::{self, Health};
-use crate::messaging::{MessagingService, Outgoing, StepRef, Taken};
+use crate::messaging::{self, MessagingService, Outgoing, StepRef};
 use crate::program::{self, StartError};
 
 /// A worker: handlers, and the way to run them.
@@ -110,13 +110,13 @@ impl Worker {
         let metrics = WorkerMetrics::register(&registry)?;
         let (sender, attempted) = mpsc::channel(config.concurrency as usize);
         let flight = Flight::new(self.handlers.clone(), sender, config.result_bytes_max);
-        let claiming = ClaimLane {
-            config: config.clone(),
-            namespaces: self.handlers.namespaces(),
-            messaging: Arc::clone(&messaging),
-            database: Lane::new(options.clone()),
-            flight: flight.clone(),
-        };
+        let namespaces = self.handlers.namespaces();
+        let claiming = ClaimLane::new(
+            config.clone(),
+            namespaces,
+            Arc::clone(&messaging),
+            flight.clone(),
+        );
         let completing = CompleteLane {
             messaging: Arc::clone(&messaging),
             database: Lane::new(options.clone()),
@@ -154,17 +154,17 @@ impl Worker {
 /// Gives back the steps of handlers that could not end in time.
 async fn give_back(
     options: &PgConnectOptions,
-    messaging: &Arc<dyn MessagingService>,
+    transport: &Arc<dyn MessagingService>,
     unfinished: Vec<(Uuid, StepRef)>,
 ) {
     if unfinished.is_empty() {
         return;
     }
     let (tokens, steps): (Vec<Uuid>, Vec<StepRef>) = unfinished.into_iter().unzip();
-    let (task_ids, step_nos) = Taken::arrays(&steps);
+    let (task_ids, step_nos) = messaging::arrays(&steps);
     let released = async {
         let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
-            .bind(messaging.broker().name())
+            .bind(transport.broker().name())
             .bind(task_ids)
             .bind(step_nos)
             .bind(tokens)
@@ -175,7 +175,7 @@ async fn give_back(
     };
     match released.await {
         Ok((released, outgoing)) => {
-            messaging.publish(outgoing).await;
+            transport.publish(outgoing).await;
             info!(
                 steps = released,
                 "gave back steps whose handlers did not end in time"

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, Event};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
@@ -54,6 +54,7 @@ struct Link {
     queues: Mutex<BTreeSet<String>>,
     outbox: Outbox,
     publisher: Publisher,
+    database: PgConnectOptions,
 }
 
 impl RabbitMq {
@@ -63,6 +64,7 @@ impl RabbitMq {
     /// The broker can't be reached within `patience`.
     pub async fn start(
         options: RabbitMqOptions,
+        database: PgConnectOptions,
         pool: PgPool,
         patience: Duration,
     ) -> Result<Self, MessagingError> {
@@ -70,6 +72,7 @@ impl RabbitMq {
         let link = Arc::new(Link {
             publisher: Publisher::start(outbox.clone(), options.queue_prefix.clone()),
             options,
+            database,
             connection: watch::Sender::new(None),
             queues: Mutex::new(BTreeSet::from(["completions".to_owned()])),
             outbox,

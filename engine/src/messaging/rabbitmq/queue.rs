@@ -11,10 +11,12 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
+use sqlx::postgres::PgRow;
 use tracing::error;
 
 use super::Link;
-use crate::messaging::{MessagingError, Queue, StepRef, Taken};
+use crate::database::Lane;
+use crate::messaging::{MessagingError, Phase, Queue, StepRef};
 
 /// Consumers of all the lane's queues on one channel of its own.
 pub(super) struct RabbitMqQueue {
@@ -23,19 +25,19 @@ pub(super) struct RabbitMqQueue {
     prefetch: u16,
     consumers: Option<(Channel, SelectAll<Consumer>)>,
     delivered: Vec<(Delivery, StepRef)>,
-    unsettled: Vec<Delivery>,
+    database: Lane,
 }
 
 impl RabbitMqQueue {
     pub(super) fn new(link: Arc<Link>, queues: Vec<String>, prefetch: u16) -> Self {
-        let (delivered, unsettled) = (Vec::new(), Vec::new());
+        let database = Lane::new(link.database.clone());
         Self {
             link,
             queues,
             prefetch,
             consumers: None,
-            delivered,
-            unsettled,
+            delivered: Vec::new(),
+            database,
         }
     }
 
@@ -101,42 +103,53 @@ impl Queue for RabbitMqQueue {
         })
     }
 
-    fn take(&mut self, max: usize) -> Taken {
-        while self.consumers.is_some() && self.delivered.len() < max {
-            match self.next().now_or_never() {
-                Some(Ok(next)) => self.delivered.push(next),
-                Some(Err(_)) | None => break, // an error comes up again in the next wait
+    fn act<'a>(
+        &'a mut self,
+        phase: &'a dyn Phase,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<PgRow>, MessagingError>> {
+        Box::pin(async move {
+            while self.consumers.is_some() && self.delivered.len() < max {
+                match self.next().now_or_never() {
+                    Some(Ok(next)) => self.delivered.push(next),
+                    Some(Err(_)) | None => break, // an error comes up again in the next wait
+                }
             }
-        }
-        let count = self.delivered.len().min(max);
-        let taken = self.delivered.drain(..count);
-        let (deliveries, steps): (Vec<_>, Vec<_>) = taken.unzip();
-        self.unsettled.extend(deliveries);
-        Taken::Delivered(steps)
-    }
-
-    fn settle(&mut self) -> BoxFuture<'_, Result<(), MessagingError>> {
-        Box::pin(async move {
-            let acks = self
-                .unsettled
-                .iter()
-                .map(|one| one.ack(BasicAckOptions::default()));
-            let acked = join_all(acks).await;
-            self.unsettled.clear();
-            acked.into_iter().collect::<Result<Vec<_>, _>>()?;
-            Ok(())
-        })
-    }
-
-    fn give_back(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let options = BasicNackOptions {
-                requeue: true,
-                multiple: false,
+            let count = self.delivered.len().min(max);
+            let mut taken: Vec<_> = self.delivered.drain(..count).collect();
+            if taken.is_empty() {
+                return Ok(Vec::new());
+            }
+            taken.sort_unstable_by_key(|(_, step)| (step.task_id, step.step_no));
+            let (deliveries, steps): (Vec<Delivery>, Vec<StepRef>) = taken.into_iter().unzip();
+            let acted = async {
+                phase
+                    .delivered(&steps)
+                    .fetch_all(self.database.connection().await?)
+                    .await
             };
-            // Where the channel is gone, the broker has taken them back by itself.
-            let _ = join_all(self.unsettled.iter().map(|one| one.nack(options))).await;
-            self.unsettled.clear();
+            match acted.await {
+                Ok(rows) => {
+                    let acks = deliveries
+                        .iter()
+                        .map(|one| one.ack(BasicAckOptions::default()));
+                    join_all(acks)
+                        .await
+                        .into_iter()
+                        .collect::<Result<Vec<_>, _>>()?;
+                    Ok(rows)
+                }
+                Err(error) => {
+                    self.database.reset();
+                    let requeue = BasicNackOptions {
+                        requeue: true,
+                        multiple: false,
+                    };
+                    // Where the channel is gone, the broker has taken them back by itself.
+                    let _ = join_all(deliveries.iter().map(|one| one.nack(requeue.clone()))).await;
+                    Err(error.into())
+                }
+            }
         })
     }
 }
