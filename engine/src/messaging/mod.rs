@@ -120,7 +120,7 @@ impl Outgoing {
     }
 }
 
-/// A transport. Both providers pass one conformance suite (`tests/messaging.rs`).
+/// A transport. Both providers pass one conformance suite (`tests/messaging`).
 pub trait MessagingService: Send + Sync {
     /// Which one it is; the SQL functions are told.
     fn broker(&self) -> Broker;

@@ -1,13 +1,13 @@
 //! Publishing with confirms. A message leaves the outbox when the broker has confirmed it, in
 //! bulk and off the path of the lanes.
 
-use std::sync::{Arc, RwLock};
+use std::sync::RwLock;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use super::outbox::Outbox;
@@ -30,21 +30,22 @@ pub(super) struct Publisher {
     channel: RwLock<Option<Channel>>,
     unconfirmed: mpsc::Sender<Unconfirmed>,
     outbox: Outbox,
-    idle: Arc<Notify>,
+    /// Messages whose confirmation is not dealt with.
+    outstanding: watch::Sender<usize>,
 }
 
 impl Publisher {
     /// A publisher without a channel yet, and the task that collects confirmations.
     pub(super) fn start(outbox: Outbox, prefix: String) -> Self {
         let (unconfirmed, confirmations) = mpsc::channel(UNCONFIRMED_MAX);
-        let idle = Arc::new(Notify::new());
-        tokio::spawn(collect(confirmations, outbox.clone(), Arc::clone(&idle)));
+        let outstanding = watch::Sender::new(0);
+        tokio::spawn(collect(confirmations, outbox.clone(), outstanding.clone()));
         Self {
             prefix,
             channel: RwLock::new(None),
             unconfirmed,
             outbox,
-            idle,
+            outstanding,
         }
     }
 
@@ -82,6 +83,7 @@ impl Publisher {
         for ((message_id, queue), body) in message_ids.into_iter().zip(queues).zip(bodies) {
             match self.send(channel.as_ref(), &queue, &body).await {
                 Some(confirm) => {
+                    self.outstanding.send_modify(|count| *count += 1);
                     self.unconfirmed
                         .send((message_id, confirm))
                         .await
@@ -125,11 +127,8 @@ impl Publisher {
 
     /// Waits until everything published has been confirmed or given up, for a short while.
     pub(super) async fn drain(&self) {
-        let drained = async {
-            while self.unconfirmed.capacity() < self.unconfirmed.max_capacity() {
-                self.idle.notified().await;
-            }
-        };
+        let mut outstanding = self.outstanding.subscribe();
+        let drained = outstanding.wait_for(|count| *count == 0);
         let _ = tokio::time::timeout(DRAIN_MAX, drained).await; // the outbox keeps what is left
     }
 }
@@ -137,10 +136,14 @@ impl Publisher {
 async fn collect(
     mut confirmations: mpsc::Receiver<Unconfirmed>,
     outbox: Outbox,
-    idle: Arc<Notify>,
+    outstanding: watch::Sender<usize>,
 ) {
     let mut batch = Vec::new();
-    while confirmations.recv_many(&mut batch, 500).await > 0 {
+    loop {
+        let collected = confirmations.recv_many(&mut batch, 500).await;
+        if collected == 0 {
+            return; // the publisher is gone
+        }
         let answers = join_all(batch.drain(..).map(|(id, confirm)| async move {
             (id, matches!(confirm.await, Ok(Confirmation::Ack(None))))
         }));
@@ -164,6 +167,6 @@ async fn collect(
                 warn!(%error, "unsent messages can't be marked; they are sent again when old");
             }
         }
-        idle.notify_one();
+        outstanding.send_modify(|count| *count -= collected);
     }
 }

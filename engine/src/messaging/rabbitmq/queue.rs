@@ -62,10 +62,7 @@ impl RabbitMqQueue {
 
     /// The next delivery that names a step; what doesn't is refused for good.
     async fn next(&mut self) -> Result<(Delivery, StepRef), MessagingError> {
-        if self.consumers.is_none() {
-            self.consumers = Some(self.consume().await?);
-        }
-        let (_, consumers) = self.consumers.as_mut().expect("they were just made");
+        let (_, consumers) = self.consumers.as_mut().expect("the wait has made them");
         loop {
             let delivery = match consumers.next().await {
                 Some(Ok(delivery)) => delivery,
@@ -94,6 +91,10 @@ impl RabbitMqQueue {
 impl Queue for RabbitMqQueue {
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
         Box::pin(async move {
+            // However long it takes: given up half-way, it would never be done.
+            if self.consumers.is_none() {
+                self.consumers = Some(self.consume().await?);
+            }
             if self.delivered.is_empty()
                 && let Ok(next) = tokio::time::timeout(patience, self.next()).await
             {
@@ -133,10 +134,9 @@ impl Queue for RabbitMqQueue {
                     let acks = deliveries
                         .iter()
                         .map(|one| one.ack(BasicAckOptions::default()));
-                    join_all(acks)
-                        .await
-                        .into_iter()
-                        .collect::<Result<Vec<_>, _>>()?;
+                    // Where the channel is gone, they come again, which changes nothing; but what
+                    // the phase has done must not be lost. The next wait meets the error.
+                    let _ = join_all(acks).await;
                     Ok(rows)
                 }
                 Err(error) => {
@@ -146,7 +146,7 @@ impl Queue for RabbitMqQueue {
                         multiple: false,
                     };
                     // Where the channel is gone, the broker has taken them back by itself.
-                    let _ = join_all(deliveries.iter().map(|one| one.nack(requeue.clone()))).await;
+                    let _ = join_all(deliveries.iter().map(|one| one.nack(requeue))).await;
                     Err(error.into())
                 }
             }
