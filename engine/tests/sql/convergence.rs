@@ -1,7 +1,7 @@
 //! Two orchestrators complete two parents of one task at the same moment, a thousand times.
 
 use sqlx::{Connection, PgConnection};
-use stepmark_engine::messaging::{StepRef, Taken};
+use stepmark_engine::messaging::{StepRef, arrays};
 use stepmark_workflow::Template;
 
 use crate::engine::{Engine, Request, Stored, step};
@@ -55,7 +55,7 @@ type Racer = (String, String);
 
 /// Processes one step of a task; none when the statement fails.
 async fn process(mut connection: PgConnection, step: StepRef) -> (PgConnection, Option<Racer>) {
-    let (task_ids, step_nos) = Taken::arrays(&[step]);
+    let (task_ids, step_nos) = arrays(&[step]);
     let racer = sqlx::query_as("SELECT xid, begun_with FROM gated_process($1, $2)")
         .bind(task_ids)
         .bind(step_nos)

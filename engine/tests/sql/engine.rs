@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use stepmark_engine::messaging::{StepRef, Taken};
+use stepmark_engine::messaging::{StepRef, arrays};
 use stepmark_workflow::Template;
 use uuid::Uuid;
 
@@ -151,7 +151,7 @@ impl Engine {
         lease_ms: i64,
         steps: &[StepRef],
     ) -> Result<Vec<Claim>, sqlx::Error> {
-        let (task_ids, step_nos) = Taken::arrays(steps);
+        let (task_ids, step_nos) = arrays(steps);
         let rows = sqlx::query(include_str!("../../sql/claim_delivered.sql"))
             .bind(task_ids)
             .bind(step_nos)
@@ -176,7 +176,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let steps: Vec<StepRef> = outcomes.iter().map(|one| one.step).collect();
-        let (task_ids, step_nos) = Taken::arrays(&steps);
+        let (task_ids, step_nos) = arrays(&steps);
         let text = |one: &Stored, complete| {
             let is_complete = one.outcome == "Complete";
             (is_complete == complete).then(|| format!(r#"{{"of": "{}"}}"#, one.token))
@@ -212,7 +212,7 @@ impl Engine {
 
     /// How many outcomes were processed.
     pub async fn process(&mut self, steps: &[StepRef]) -> Result<i32, sqlx::Error> {
-        let (task_ids, step_nos) = Taken::arrays(steps);
+        let (task_ids, step_nos) = arrays(steps);
         let row = sqlx::query(include_str!("../../sql/process_delivered.sql"))
             .bind(task_ids)
             .bind(step_nos)
@@ -224,7 +224,7 @@ impl Engine {
     /// How many steps were given back.
     pub async fn release(&mut self, claims: &[Claim]) -> Result<i64, sqlx::Error> {
         let steps: Vec<StepRef> = claims.iter().map(|claim| claim.step).collect();
-        let (task_ids, step_nos) = Taken::arrays(&steps);
+        let (task_ids, step_nos) = arrays(&steps);
         let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
             .bind(BROKER)
             .bind(task_ids)

@@ -1,0 +1,149 @@
+//! A lane as the worker has it: takes dispatch messages and claims their steps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::Row;
+use stepmark_engine::messaging::{
+    MessagingError, MessagingService, Phase, Queue, Source, Statement, StepRef, arrays,
+};
+
+use crate::support::PATIENCE;
+
+/// Claims steps, and counts the messages that a broker has delivered for it.
+#[derive(Default)]
+pub struct Claiming {
+    namespaces: Vec<String>,
+    delivered: AtomicUsize,
+}
+
+impl Phase for Claiming {
+    fn taking(&self, max: i32) -> Statement<'_> {
+        sqlx::query(include_str!("../../sql/claim_taken.sql"))
+            .bind(&self.namespaces)
+            .bind(max)
+            .bind("tester")
+            .bind(30_000_i64)
+    }
+
+    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
+        self.delivered.fetch_add(steps.len(), Ordering::Relaxed);
+        let (task_ids, step_nos) = arrays(steps);
+        sqlx::query(include_str!("../../sql/claim_delivered.sql"))
+            .bind(task_ids)
+            .bind(step_nos)
+            .bind("tester")
+            .bind(30_000_i64)
+    }
+}
+
+/// Claims steps, and then its transaction fails.
+struct Failing<'a>(&'a Claiming);
+
+impl Phase for Failing<'_> {
+    fn taking(&self, max: i32) -> Statement<'_> {
+        sqlx::query("SELECT 1 / (attempt - attempt) FROM take_and_claim_steps($1, $2, 'x', 30000)")
+            .bind(&self.0.namespaces)
+            .bind(max)
+    }
+
+    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
+        let (task_ids, step_nos) = arrays(steps);
+        sqlx::query("SELECT 1 / (attempt - attempt) FROM claim_steps($1, $2, 'x', 30000)")
+            .bind(task_ids)
+            .bind(step_nos)
+    }
+}
+
+/// A lane's queue, and what it does to the steps.
+pub struct Lane {
+    service: Arc<dyn MessagingService>,
+    claiming: Claiming,
+    pub queue: Box<dyn Queue>,
+}
+
+impl Lane {
+    pub async fn open(service: Arc<dyn MessagingService>, namespaces: Vec<String>) -> Self {
+        let source = Source::Dispatches(namespaces.clone());
+        let queue = service.open(source, 200).await.unwrap();
+        let claiming = Claiming {
+            namespaces,
+            ..Claiming::default()
+        };
+        Self {
+            service,
+            claiming,
+            queue,
+        }
+    }
+
+    /// Messages that a broker has delivered to it.
+    pub fn delivered(&self) -> usize {
+        self.claiming.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Waits for messages.
+    pub async fn wait(&mut self) {
+        self.queue.wait(PATIENCE).await.unwrap();
+    }
+
+    /// Takes messages and claims the steps that they name.
+    pub async fn claim(&mut self, max: usize) -> Result<Vec<StepRef>, MessagingError> {
+        let rows = self.queue.act(&self.claiming, max).await?;
+        let steps = rows.iter().map(|row| StepRef {
+            task_id: row.get("task_id"),
+            step_no: row.get("step_no"),
+        });
+        Ok(steps.collect())
+    }
+
+    /// The same, but the transaction fails. Whether there was anything to fail for.
+    pub async fn claim_in_vain(&mut self, max: usize) -> bool {
+        self.queue.act(&Failing(&self.claiming), max).await.is_err()
+    }
+
+    /// Claims steps until there are `count`; a wait follows only when nothing is left.
+    pub async fn collect(&mut self, count: usize, max: usize) -> Vec<StepRef> {
+        let mut claimed = Vec::new();
+        let collected = async {
+            while claimed.len() < count {
+                let some = self.claim(max).await.unwrap();
+                if some.len() < max && claimed.len() + some.len() < count {
+                    self.wait().await;
+                }
+                claimed.extend(some);
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, collected).await.is_ok();
+        assert!(in_time, "only {} of {count} came", claimed.len());
+        claimed
+    }
+
+    /// The same where servers come and go: after an error the queue is opened anew, as the
+    /// engine's lanes do.
+    pub async fn collect_through_outages(&mut self, count: usize) -> Vec<StepRef> {
+        let mut claimed = Vec::new();
+        let collected = async {
+            while claimed.len() < count {
+                if self.round(&mut claimed).await.is_err() {
+                    let source = Source::Dispatches(self.claiming.namespaces.clone());
+                    if let Ok(queue) = self.service.open(source, 200).await {
+                        self.queue = queue;
+                    }
+                    self.service.republish().await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, collected).await.is_ok();
+        assert!(in_time, "only {} of {count} came", claimed.len());
+        claimed
+    }
+
+    async fn round(&mut self, claimed: &mut Vec<StepRef>) -> Result<(), MessagingError> {
+        self.queue.wait(Duration::from_millis(200)).await?;
+        claimed.extend(self.claim(100).await?);
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Servers that stop, restart and forget.
+
+use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use stepmark_engine::config::Broker;
+use stepmark_engine::messaging::StepRef;
+
+use crate::support::{Database, eventually, own_broker, own_postgres, rabbitmq};
+use crate::transport::Transport;
+
+fn sorted(mut steps: Vec<StepRef>) -> Vec<StepRef> {
+    steps.sort_unstable_by_key(|step| step.task_id);
+    steps
+}
+
+async fn confirmed(transport: &mut Transport) {
+    eventually("the broker has confirmed everything", async || {
+        transport.service.republish().await;
+        (transport.outbox().await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_broker_loses_nothing_and_is_sent_only_what_it_did_not_confirm() {
+    let mut broker = own_broker();
+    let mut transport = Transport::on(Database::migrated(), Some(&broker)).await;
+    let mut lane = transport.lane(&["n"]).await;
+    let mut expected = transport.start_tasks("n", 10).await;
+    confirmed(&mut transport).await;
+
+    broker.stop().unwrap();
+    eventually("the loss is noticed", async || {
+        (!transport.service.is_ready().await).then_some(())
+    })
+    .await;
+    // Nobody has taken the first ten; the broker knows nothing of the next twenty.
+    let (unsent, outgoing) = transport.create_tasks("n", 20).await;
+    transport.service.publish(outgoing).await;
+    assert_eq!(transport.outbox().await, 20);
+    broker.start_again().unwrap();
+
+    expected.extend(unsent);
+    let claimed = lane.collect_through_outages(30).await;
+    assert_eq!(sorted(claimed), sorted(expected));
+    confirmed(&mut transport).await;
+    let marker = transport.start_tasks("n", 1).await;
+    assert_eq!(lane.collect_through_outages(1).await, marker);
+    assert_eq!(lane.delivered(), 31, "each message was delivered once");
+    assert!(transport.service.is_ready().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_recover_when_postgresql_has_crashed_and_is_back() {
+    let mut server = own_postgres();
+    let database = Database::of(&server);
+    let patience = std::time::Duration::from_secs(5);
+    stepmark_engine::database::prepare(&database.options(), patience)
+        .await
+        .unwrap();
+    let mut transport = Transport::on(database.clone(), None).await;
+    let mut lane = transport.lane(&["n"]).await;
+    let before = transport.start_tasks("n", 5).await;
+    assert_eq!(sorted(lane.collect(5, 5).await), before);
+    let waiting = transport.start_tasks("n", 5).await;
+
+    server.stop_immediate().unwrap();
+    server.start_again().unwrap();
+
+    transport.connection = database.connect().await;
+    let after = transport.start_tasks("n", 5).await;
+    // The claims of before were not yet on the disk, as their leases and messages were not: they
+    // may come again, and are then claimed again.
+    let mut claimed = Vec::new();
+    while !waiting
+        .iter()
+        .chain(&after)
+        .all(|step| claimed.contains(step))
+    {
+        claimed.extend(lane.collect_through_outages(1).await);
+    }
+    assert!(claimed.len() <= 15, "{claimed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
+    let mut transport = Transport::start(Broker::Rabbitmq).await;
+    let sent = transport.start_tasks("n", 5).await;
+    confirmed(&mut transport).await;
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&rabbitmq().amqp_url(), properties)
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let name = format!("{}dispatch.n", transport.queue_prefix);
+    let options = QueueDeleteOptions::default();
+    let lost = channel
+        .queue_delete(name.as_str().into(), options)
+        .await
+        .unwrap();
+    assert_eq!(lost, 5);
+
+    let mut lane = transport.lane(&["n"]).await;
+    transport.service.republish().await;
+    assert_eq!(sorted(lane.collect_through_outages(5).await), sent);
+
+    // Under a lane that listens.
+    let sent = transport.start_tasks("n", 5).await;
+    confirmed(&mut transport).await;
+    channel
+        .queue_delete(name.as_str().into(), options)
+        .await
+        .unwrap();
+    assert_eq!(sorted(lane.collect_through_outages(5).await), sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_are_none_are_refused_and_the_rest_is_delivered() {
+    let mut transport = Transport::start(Broker::Rabbitmq).await;
+    transport
+        .service
+        .declare(vec!["n".to_owned()])
+        .await
+        .unwrap();
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&rabbitmq().amqp_url(), properties)
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let name = format!("{}dispatch.n", transport.queue_prefix);
+    for body in ["", "{", "{}", r#"{"task_id": "x", "step_no": 1}"#, "\u{0}"] {
+        let options = BasicPublishOptions::default();
+        let properties = BasicProperties::default();
+        channel
+            .basic_publish(
+                "".into(),
+                name.as_str().into(),
+                options,
+                body.as_bytes(),
+                properties,
+            )
+            .await
+            .unwrap();
+    }
+    let sent = transport.start_tasks("n", 1).await;
+    let mut lane = transport.lane(&["n"]).await;
+    assert_eq!(lane.collect(1, 10).await, sent);
+    assert_eq!(lane.delivered(), 1);
+}

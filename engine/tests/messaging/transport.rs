@@ -1,0 +1,149 @@
+//! A provider on a database of its own, and tasks that make messages.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgPool;
+use sqlx::{PgConnection, Row};
+use stepmark_engine::config::Broker;
+use stepmark_engine::database::read_pool;
+use stepmark_engine::messaging::{MessagingService, Outgoing, StepRef};
+use stepmark_engine::program::start_messaging;
+use stepmark_servers::RabbitMq;
+use stepmark_workflow::Template;
+use uuid::Uuid;
+
+use crate::lane::Lane;
+use crate::support::{Database, number, rabbitmq, template, unique, worker_config};
+
+/// One provider.
+pub struct Transport {
+    pub service: Arc<dyn MessagingService>,
+    pub database: Database,
+    pub queue_prefix: String,
+    pub connection: PgConnection,
+    pool: PgPool,
+}
+
+impl Transport {
+    /// On servers that other tests use too.
+    pub async fn start(broker: Broker) -> Self {
+        let server = (broker == Broker::Rabbitmq).then(rabbitmq);
+        Self::on(Database::migrated(), server).await
+    }
+
+    /// On these servers; on PGMQ without a broker's.
+    pub async fn on(database: Database, broker: Option<&RabbitMq>) -> Self {
+        let queue_prefix = format!("{}.", unique("test"));
+        let url = broker.map(RabbitMq::amqp_url).unwrap_or_default();
+        let mut flags = vec!["--queue-prefix", &queue_prefix];
+        if broker.is_some() {
+            flags.extend(["--broker", "rabbitmq", "--rabbitmq-url", &url]);
+        }
+        let config = worker_config(&database, &flags).engine;
+        let pool = read_pool(database.options(), 2);
+        let service = start_messaging(&config, &database.options(), &pool).await;
+        Self {
+            service: service.unwrap(),
+            connection: database.connect().await,
+            queue_prefix,
+            database,
+            pool,
+        }
+    }
+
+    pub fn broker(&self) -> Broker {
+        self.service.broker()
+    }
+
+    /// A lane of dispatch messages.
+    pub async fn lane(&self, namespaces: &[&str]) -> Lane {
+        let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        Lane::open(Arc::clone(&self.service), namespaces).await
+    }
+
+    /// Creates tasks of one step each and publishes their messages, as an orchestrator does.
+    pub async fn start_tasks(&mut self, namespace: &str, count: usize) -> Vec<StepRef> {
+        self.service
+            .declare(vec![namespace.to_owned()])
+            .await
+            .unwrap();
+        let (steps, outgoing) = self.create_tasks(namespace, count).await;
+        self.service.publish(outgoing).await;
+        steps
+    }
+
+    /// Creates tasks, and leaves their messages to be published.
+    pub async fn create_tasks(
+        &mut self,
+        namespace: &str,
+        count: usize,
+    ) -> (Vec<StepRef>, Outgoing) {
+        let parsed = template(namespace, "t", &[("a", &[])]);
+        let parsed = Template::parse("test.yaml", &parsed).unwrap();
+        let template_id: i32 = sqlx::query_scalar(include_str!("../../sql/register_template.sql"))
+            .bind(&parsed.namespace)
+            .bind(&parsed.name)
+            .bind(parsed.version)
+            .bind(parsed.content_hash())
+            .bind(parsed.definition())
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap();
+        let row = sqlx::query(include_str!("../../sql/create_tasks.sql"))
+            .bind(self.broker().name())
+            .bind((0..count).map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(vec![template_id; count])
+            .bind(vec![namespace; count])
+            .bind(vec!["{}"; count])
+            .bind(vec![None::<String>; count])
+            .bind(vec![None::<i32>; count])
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap();
+        let uuids: Vec<Uuid> = row.get("task_uuids");
+        let task_ids = "SELECT task_id FROM tasks WHERE task_uuid = ANY ($1) ORDER BY task_id";
+        let task_ids: Vec<i64> = sqlx::query_scalar(task_ids)
+            .bind(uuids)
+            .fetch_all(&mut self.connection)
+            .await
+            .unwrap();
+        let step = |task_id| StepRef {
+            task_id,
+            step_no: 0,
+        };
+        let steps = task_ids.into_iter().map(step).collect();
+        (steps, Outgoing::from_row(&row).unwrap())
+    }
+
+    /// Sends a dispatch message, whatever it names.
+    pub async fn send(&mut self, namespace: &str, steps: &[StepRef]) {
+        self.service
+            .declare(vec![namespace.to_owned()])
+            .await
+            .unwrap();
+        let sql = "SELECT (o).message_ids, (o).queues, (o).bodies \
+            FROM send_dispatches($1::message_broker, $2, $3, $4) AS o";
+        let row = sqlx::query(sql)
+            .bind(self.broker().name())
+            .bind(steps.iter().map(|step| step.task_id).collect::<Vec<_>>())
+            .bind(steps.iter().map(|step| step.step_no).collect::<Vec<_>>())
+            .bind(vec![namespace; steps.len()])
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap();
+        self.service
+            .publish(Outgoing::from_row(&row).unwrap())
+            .await;
+    }
+
+    /// Messages that the broker has not confirmed.
+    pub async fn outbox(&mut self) -> i64 {
+        number(&mut self.connection, "SELECT count(*) FROM message_outbox").await
+    }
+
+    /// Closes the provider as a drained process does.
+    pub async fn close(self) {
+        self.service.close().await;
+        self.pool.close().await;
+    }
+}
