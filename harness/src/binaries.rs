@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
+use stepmark_servers::{Ending, Guardian};
 
 /// The programs of the cluster, all of one revision.
 #[derive(Debug, Clone)]
@@ -71,6 +72,8 @@ pub enum BinariesError {
     },
 }
 
+/// What a shell ends with when there is no such program.
+const NOT_FOUND: i32 = 127;
 const ORCHESTRATOR: &str = "stepmark-orchestrator";
 const WORKER_RUST: &str = "stepmark-worker-rust";
 
@@ -81,7 +84,14 @@ impl Binaries {
     /// The build fails, or a program is of another revision all the same.
     pub fn build(root: &Path) -> Result<Binaries, BinariesError> {
         let program = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
-        let output = Command::new(&program)
+        let no_cargo = |error| BinariesError::NoCargo {
+            program: program.clone(),
+            error,
+        };
+        // A build that is interrupted ends with the harness, with all the compilers it started.
+        let guardian = Guardian::start().map_err(no_cargo)?;
+        let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
+        cargo
             .args([
                 "build",
                 "--release",
@@ -89,9 +99,11 @@ impl Binaries {
             ])
             .args(["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"])
             .current_dir(root)
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| BinariesError::NoCargo { program, error })?;
+            .stderr(Stdio::inherit());
+        let output = cargo.output().map_err(no_cargo)?;
+        if output.status.code() == Some(NOT_FOUND) {
+            return Err(no_cargo(io::ErrorKind::NotFound.into()));
+        }
         if !output.status.success() {
             return Err(BinariesError::Build);
         }

@@ -136,6 +136,8 @@ pub fn main() -> ExitCode {
             Command::Doctor(args) => doctor::run(&args).await,
         }
     });
+    // A build or a server's start that was interrupted is not waited for: its guardian ends it.
+    runtime.shutdown_background();
     code.into()
 }
 

@@ -1,31 +1,21 @@
 //! The same with the real engine: right answers on both brokers, and a worker that is killed.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Once;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::program::{Program, bench};
-
-static BUILD: Once = Once::new();
+use crate::program::{Program, bench, build};
 
 /// `stepmark bench` with the engine of this tree, built as the tests are.
 fn bench_engine(name: &str) -> Program {
+    static BUILT: Once = Once::new();
     let program = Path::new(env!("CARGO_BIN_EXE_stepmark"));
-    BUILD.call_once(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "build",
-            "-q",
-            "-p",
-            "stepmark-engine",
-            "-p",
-            "stepmark-handlers-rust",
-        ]);
-        assert!(cargo.status().unwrap().success());
-    });
+    build(
+        &BUILT,
+        &["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"],
+    );
     let mut bench = bench(name, "");
     bench
         .command

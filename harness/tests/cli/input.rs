@@ -125,7 +125,7 @@ fn external_without_a_url_says_which_flag_is_missing() {
 
 #[test]
 fn a_server_without_durability_is_refused_with_the_setting_by_name() {
-    let postgres = start_postgres();
+    let postgres = start_postgres(PostgresOptions::default());
     let weaken = "ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();\n";
     assert!(psql(&postgres, weaken).status.success());
     let mut program = bench("weakened", "");
@@ -139,17 +139,21 @@ fn a_server_without_durability_is_refused_with_the_setting_by_name() {
 }
 
 #[test]
-fn an_external_server_is_used_and_left_as_it_was() {
-    let postgres = start_postgres();
+fn an_external_server_is_used_and_left_as_it_was_and_a_missing_broker_is_told() {
+    let postgres = start_postgres(PostgresOptions::default());
     let leftovers = "SELECT datname FROM pg_database WHERE datname LIKE 'stepmark%' UNION ALL \
                      SELECT rolname FROM pg_roles WHERE rolname LIKE 'stepmark%';\n";
     let mut program = bench("external", "");
     let url = postgres.superuser_url("postgres");
-    program
-        .command
-        .args(["--backend", "auto", "--database-url", &url]);
+    program.command.args([
+        "--backend",
+        "auto",
+        "--database-url",
+        &url,
+        "--broker",
+        "both",
+    ]);
     let finished = program.output();
-    assert!(matches!(finished.code, Some(0 | 1)), "{finished:?}");
     assert!(
         finished
             .stdout
@@ -158,6 +162,47 @@ fn an_external_server_is_used_and_left_as_it_was() {
     );
     let left = psql(&postgres, leftovers);
     assert_eq!(String::from_utf8_lossy(&left.stdout).trim(), "");
+    let [on_pgmq, on_rabbitmq] = &finished.runs()[..] else {
+        panic!("{finished:?}")
+    };
+    assert_eq!(on_pgmq["correct"], true, "{on_pgmq}");
+    assert_eq!(on_rabbitmq["status"], "incomplete", "{on_rabbitmq}");
+    assert!(
+        on_rabbitmq["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("--rabbitmq-url")
+    );
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+}
+
+#[test]
+fn a_server_that_cannot_count_statements_makes_the_run_incomplete() {
+    let settings = vec![("shared_preload_libraries".to_owned(), String::new())];
+    let postgres = start_postgres(PostgresOptions {
+        settings,
+        ..PostgresOptions::default()
+    });
+    let mut program = bench("no_statements", "");
+    let url = postgres.superuser_url("postgres");
+    program
+        .command
+        .args(["--backend", "external", "--database-url", &url]);
+    let finished = program.output();
+    let run = finished.run();
+    assert_eq!(
+        (finished.code, &run["status"]),
+        (Some(2), &"incomplete".into()),
+        "{finished:?}"
+    );
+    assert!(
+        run["work"]["sql_statements"].is_null() && run["latency_ms"]["p50"].is_f64(),
+        "{run}"
+    );
+    assert!(
+        finished.stdout.contains("has no pg_stat_statements"),
+        "{finished:?}"
+    );
 }
 
 #[test]
@@ -182,9 +227,9 @@ fn doctor_names_what_each_backend_would_use() {
     }
 }
 
-fn start_postgres() -> Postgres {
+fn start_postgres(options: PostgresOptions) -> Postgres {
     let binaries = PostgresBinaries::find(None).unwrap();
-    Postgres::start(&binaries, PostgresOptions::default()).unwrap()
+    Postgres::start(&binaries, options).unwrap()
 }
 
 fn psql(postgres: &Postgres, sql: &str) -> std::process::Output {

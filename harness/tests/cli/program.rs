@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::Once;
 
 use serde_json::Value;
 
@@ -205,10 +206,27 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
-/// Cargo builds the examples with the tests, beside them.
+/// Builds these packages or targets once, beside the program under test: cargo builds no other
+/// package's programs for a test, and examples only with all tests.
+pub fn build(once: &Once, arguments: &[&str]) {
+    once.call_once(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        assert!(
+            cargo
+                .args(["build", "-q"])
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+    });
+}
+
 fn scripted_cluster() -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_stepmark"));
-    let path = program.parent().unwrap().join("examples/scripted_cluster");
-    assert!(path.exists(), "{} is built with the tests", path.display());
-    path
+    static BUILT: Once = Once::new();
+    build(
+        &BUILT,
+        &["-p", "stepmark-harness", "--example", "scripted_cluster"],
+    );
+    Path::new(env!("CARGO_BIN_EXE_stepmark")).with_file_name("examples/scripted_cluster")
 }
