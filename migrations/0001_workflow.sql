@@ -77,6 +77,8 @@ CREATE TABLE task_templates (
     version      integer NOT NULL CHECK (version >= 1),
     content_hash text NOT NULL UNIQUE,
     definition   jsonb NOT NULL,
+    steps        integer NOT NULL CHECK (steps >= 1),
+    roots        integer NOT NULL CHECK (roots BETWEEN 1 AND steps),
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 

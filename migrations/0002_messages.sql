@@ -30,27 +30,33 @@ CREATE TABLE message_outbox (
 -- What a phase has to publish after its commit; all three arrays NULL on PGMQ.
 CREATE TYPE outgoing_messages AS (message_ids bigint[], queues text[], bodies text[]);
 
--- Hands dispatch messages for newly enqueued steps to the transport, in the same transaction as
--- the state change.
+-- Hands dispatch messages for steps that have just been enqueued to the transport, in the same
+-- transaction as the state change.
 CREATE FUNCTION send_dispatches(
-    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_namespaces text[]
+    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[]
 ) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
 DECLARE
+    calls bigint;
     outgoing outgoing_messages;
 BEGIN
     IF p_broker = 'pgmq' THEN
-        INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
-        SELECT now(), jsonb_build_object('namespace', d.namespace, 'task_id', d.task_id,
-            'step_no', d.step_no)
-        FROM unnest(p_task_ids, p_step_nos, p_namespaces) AS d (task_id, step_no, namespace);
-        PERFORM pg_notify('stepmark_dispatch', n.namespace)
-        FROM (SELECT DISTINCT unnest(p_namespaces)) AS n (namespace);
+        WITH sent AS (
+            INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
+            SELECT now(), jsonb_build_object('namespace', t.namespace, 'task_id', d.task_id,
+                'step_no', d.step_no)
+            FROM unnest(p_task_ids, p_step_nos) AS d (task_id, step_no)
+            JOIN tasks t USING (task_id)
+            RETURNING message ->> 'namespace' AS namespace
+        )
+        SELECT count(pg_notify('stepmark_dispatch', n.namespace)) INTO calls
+        FROM (SELECT DISTINCT namespace FROM sent) AS n;
     ELSE
         WITH written AS (
             INSERT INTO message_outbox (queue, body)
-            SELECT 'dispatch.' || d.namespace,
+            SELECT 'dispatch.' || t.namespace,
                 jsonb_build_object('task_id', d.task_id, 'step_no', d.step_no)
-            FROM unnest(p_task_ids, p_step_nos, p_namespaces) AS d (task_id, step_no, namespace)
+            FROM unnest(p_task_ids, p_step_nos) AS d (task_id, step_no)
+            JOIN tasks t USING (task_id)
             RETURNING message_id, queue, body
         )
         SELECT array_agg(message_id), array_agg(queue), array_agg(body::text)

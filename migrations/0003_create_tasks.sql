@@ -13,25 +13,20 @@ CREATE FUNCTION create_tasks(
 DECLARE
     root_task_ids bigint[];
     root_step_nos integer[];
-    root_namespaces text[];
+    tasks_created bigint;
 BEGIN
-    -- Requests go in key order, so that two orchestrators given the same keys can't deadlock.
-    WITH request AS (
-        SELECT * FROM unnest(p_task_uuids, p_template_ids, p_namespaces, p_contexts,
-            p_idempotency_keys) AS r (task_uuid, template_id, namespace, context, idempotency_key)
-    ), shape AS (
-        SELECT ts.template_id, count(*) AS steps, count(*) FILTER (WHERE ts.parents = '{}') AS roots
-        FROM (SELECT DISTINCT template_id FROM request) AS r JOIN template_steps ts USING (template_id)
-        GROUP BY ts.template_id
-    ), task AS (
+    WITH task AS (
+        -- In key order, so that two orchestrators given the same keys can't deadlock.
         INSERT INTO tasks (task_uuid, namespace, template_id, idempotency_key, state,
             transition_count, steps_active, steps_unfinished, context)
         SELECT r.task_uuid, r.namespace, r.template_id, r.idempotency_key, 'StepsInProcess',
-            3, h.roots, h.steps, r.context::jsonb
-        FROM request r JOIN shape h USING (template_id)
+            3, tt.roots, tt.steps, r.context::jsonb
+        FROM unnest(p_task_uuids, p_template_ids, p_namespaces, p_contexts, p_idempotency_keys)
+            AS r (task_uuid, template_id, namespace, context, idempotency_key)
+        JOIN task_templates tt USING (template_id)
         ORDER BY r.namespace, r.idempotency_key, r.task_uuid
         ON CONFLICT DO NOTHING
-        RETURNING task_id, template_id, namespace
+        RETURNING task_id, template_id
     ), task_audit AS (
         INSERT INTO task_transitions (task_id, sort_key, from_state, to_state)
         SELECT t.task_id, a.sort_key, a.from_state, a.to_state
@@ -53,12 +48,18 @@ BEGIN
         SELECT task_id, step_no, 1, 'Pending', 'Enqueued', 0 FROM step WHERE state = 'Enqueued'
         RETURNING task_id, step_no
     )
-    SELECT array_agg(r.task_id), array_agg(r.step_no), array_agg(t.namespace)
-    INTO root_task_ids, root_step_nos, root_namespaces
-    FROM root r JOIN task t USING (task_id);
+    SELECT array_agg(root.task_id), array_agg(root.step_no), (SELECT count(*) FROM task)
+    INTO root_task_ids, root_step_nos, tasks_created FROM root;
 
-    IF root_task_ids IS NOT NULL THEN
-        outgoing := send_dispatches(p_broker, root_task_ids, root_step_nos, root_namespaces);
+    IF tasks_created > 0 THEN
+        outgoing := send_dispatches(p_broker, root_task_ids, root_step_nos);
+    END IF;
+    IF tasks_created = cardinality(p_task_uuids) THEN
+        task_uuids := p_task_uuids;
+        states := array_fill('StepsInProcess'::text, ARRAY[cardinality(p_task_uuids)]);
+        created := array_fill(true, ARRAY[cardinality(p_task_uuids)]);
+        same_request := created;
+        RETURN;
     END IF;
 
     -- A later statement, so that it sees the tasks of racing requests that got there first.

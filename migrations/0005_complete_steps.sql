@@ -13,25 +13,20 @@ DECLARE
     step_nos integer[];
     accepted_nrs bigint[];
 BEGIN
-    WITH locked AS MATERIALIZED (
-        SELECT s.task_id, s.step_no, m.claim_token, m.outcome, m.result, m.error,
-            m.retry_after_ms, m.nr
-        FROM unnest(p_task_ids, p_step_nos, p_claim_tokens, p_outcomes, p_results, p_errors,
-                p_retry_after_ms) WITH ORDINALITY
-            AS m (task_id, step_no, claim_token, outcome, result, error, retry_after_ms, nr)
-        JOIN workflow_steps s USING (task_id, step_no)
-        WHERE s.state = 'InProgress' AND s.claim_token = m.claim_token
-        ORDER BY s.task_id, s.step_no
-        FOR UPDATE OF s
-    ), stored AS (
+    WITH stored AS (
         UPDATE workflow_steps s
-        SET state = 'EnqueuedForOrchestration', outcome = l.outcome::step_outcome,
-            result = l.result::jsonb, error = l.error::jsonb, retry_after_ms = l.retry_after_ms,
+        SET state = 'EnqueuedForOrchestration', outcome = m.outcome::step_outcome,
+            result = m.result::jsonb, error = m.error::jsonb, retry_after_ms = m.retry_after_ms,
             lease_expires_at = NULL, transition_count = s.transition_count + 1
-        FROM locked l
-        WHERE s.task_id = l.task_id AND s.step_no = l.step_no AND s.state = 'InProgress'
-            AND s.claim_token = l.claim_token
-        RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, l.nr
+        FROM (
+            SELECT * FROM unnest(p_task_ids, p_step_nos, p_claim_tokens, p_outcomes, p_results,
+                    p_errors, p_retry_after_ms) WITH ORDINALITY
+                AS m (task_id, step_no, claim_token, outcome, result, error, retry_after_ms, nr)
+            ORDER BY 1, 2
+        ) AS m
+        WHERE s.task_id = m.task_id AND s.step_no = m.step_no AND s.state = 'InProgress'
+            AND s.claim_token = m.claim_token
+        RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, m.nr
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (task_id, step_no, sort_key, from_state, to_state, attempt)

@@ -2,55 +2,56 @@
 -- children are enqueued, the task moves on or ends. For any number of completion messages at once.
 
 -- The task's side of one evaluation: counters, state and audit. Called with the tasks locked; the
--- arrays run in parallel, one element a task. Returns the tasks that have come to an end.
+-- arrays run in parallel, one element a step that has come to a new state: Enqueued, or what became
+-- of a step that was under way. Returns the tasks that have come to an end.
 --   StepsInProcess → EvaluatingResults → EnqueuingSteps → StepsInProcess  something was enqueued
 --                                      → StepsInProcess                   others still run
 --                                      → WaitingForRetry                  only retries are left
 --                                      → Complete | Error                 nothing is left to run
-CREATE FUNCTION move_tasks(
-    p_task_ids bigint[], p_enqueued integer[], p_finished integer[], p_completed integer[],
-    p_waiting integer[], p_failed integer[]
-) RETURNS uuid[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION move_tasks(p_task_ids bigint[], p_states step_state[]) RETURNS uuid[]
+LANGUAGE plpgsql AS $$
 DECLARE
     ended uuid[];
 BEGIN
-    WITH tally AS (
-        SELECT * FROM unnest(p_task_ids, p_enqueued, p_finished, p_completed, p_waiting, p_failed)
-            AS t (task_id, enqueued, finished, completed, waiting, failed)
-    ), counted AS (
-        SELECT t.task_id, y.enqueued, t.transition_count, t.state AS from_state,
-            t.steps_active + y.enqueued - y.finished AS active,
-            t.steps_waiting + y.waiting AS waiting,
-            t.steps_failed + y.failed AS failed,
-            t.steps_unfinished - y.completed - y.failed AS unfinished
-        FROM tally y JOIN tasks t USING (task_id)
-        WHERE t.state = 'StepsInProcess'
-    ), decided AS (
-        SELECT c.*, CASE
-            WHEN c.active > 0 THEN 'StepsInProcess'
-            WHEN c.waiting > 0 THEN 'WaitingForRetry'
-            WHEN c.unfinished = 0 AND c.failed = 0 THEN 'Complete'
-            ELSE 'Error' END::task_state AS to_state
-        FROM counted c
-    ), moved AS (
+    WITH moved AS (
         UPDATE tasks t
-        SET state = d.to_state, steps_active = d.active, steps_waiting = d.waiting,
-            steps_failed = d.failed, steps_unfinished = d.unfinished,
-            transition_count = d.transition_count + CASE WHEN d.enqueued > 0 THEN 3 ELSE 2 END,
-            finished_at = CASE WHEN d.to_state IN ('Complete', 'Error') THEN now() END
-        FROM decided d
-        WHERE t.task_id = d.task_id AND t.state = d.from_state
-        RETURNING t.task_id, t.task_uuid, t.state, t.finished_at, d.transition_count, d.enqueued
+        SET state = CASE
+                WHEN t.steps_active + y.enqueued > y.finished THEN 'StepsInProcess'
+                WHEN t.steps_waiting + y.waiting > 0 THEN 'WaitingForRetry'
+                WHEN t.steps_unfinished = y.completed AND t.steps_failed = 0 THEN 'Complete'
+                ELSE 'Error' END::task_state,
+            finished_at = CASE
+                WHEN t.steps_active + y.enqueued > y.finished THEN NULL
+                WHEN t.steps_waiting + y.waiting = 0 THEN now() END,
+            steps_active = t.steps_active + y.enqueued - y.finished,
+            steps_waiting = t.steps_waiting + y.waiting,
+            steps_failed = t.steps_failed + y.failed,
+            steps_unfinished = t.steps_unfinished - y.completed - y.failed,
+            transition_count = t.transition_count + CASE WHEN y.enqueued > 0 THEN 3 ELSE 2 END
+        FROM (
+            SELECT c.task_id,
+                count(*) FILTER (WHERE c.state = 'Enqueued')::integer AS enqueued,
+                count(*) FILTER (WHERE c.state <> 'Enqueued')::integer AS finished,
+                count(*) FILTER (WHERE c.state = 'Complete')::integer AS completed,
+                count(*) FILTER (WHERE c.state = 'WaitingForRetry')::integer AS waiting,
+                count(*) FILTER (WHERE c.state = 'Error')::integer AS failed
+            FROM unnest(p_task_ids, p_states) AS c (task_id, state)
+            GROUP BY c.task_id
+        ) AS y
+        WHERE t.task_id = y.task_id AND t.state = 'StepsInProcess'
+        RETURNING t.task_id, t.task_uuid, t.state, t.finished_at, t.transition_count, y.enqueued
     ), audit AS (
         INSERT INTO task_transitions (task_id, sort_key, from_state, to_state)
-        SELECT m.task_id, m.transition_count + a.nr, a.from_state, a.to_state
+        SELECT m.task_id, m.transition_count - a.back, a.from_state, a.to_state
         FROM moved m, LATERAL (
-            VALUES (1, 'StepsInProcess'::task_state, 'EvaluatingResults'::task_state),
-                (2, 'EvaluatingResults',
-                    CASE WHEN m.enqueued > 0 THEN 'EnqueuingSteps' ELSE m.state END),
-                (3, 'EnqueuingSteps', m.state)
-        ) AS a (nr, from_state, to_state)
-        WHERE a.nr < 3 OR m.enqueued > 0
+            VALUES (2, m.enqueued > 0, 'StepsInProcess'::task_state,
+                    'EvaluatingResults'::task_state),
+                (1, m.enqueued > 0, 'EvaluatingResults', 'EnqueuingSteps'),
+                (0, m.enqueued > 0, 'EnqueuingSteps', m.state),
+                (1, m.enqueued = 0, 'StepsInProcess', 'EvaluatingResults'),
+                (0, m.enqueued = 0, 'EvaluatingResults', m.state)
+        ) AS a (back, happened, from_state, to_state)
+        WHERE a.happened
     )
     SELECT array_agg(task_uuid) INTO ended FROM moved WHERE finished_at IS NOT NULL;
     RETURN ended;
@@ -65,33 +66,58 @@ BEGIN
     GROUP BY (f.nr - 1) / 100;
 END $$;
 
--- steps_evaluated: completed steps whose dependants were evaluated. next_retry_ms: time until the
--- first of the retries that began to wait here. The commit is durable when a task ended or (RabbitMQ)
--- messages are to be published on it; otherwise it may be asynchronous: what a crash takes back,
--- the completion message brings again, because taking it is taken back too.
+-- RabbitMQ: the messages have been delivered and name the steps (p_task_ids, p_step_nos).
+-- PGMQ: these are NULL, and up to p_max messages are taken here, as claim_steps does.
+--
+-- queue_empty: no message was left in PGMQ's queue. steps_evaluated: completed steps whose
+-- dependants were evaluated. next_retry_ms: time until the first of the retries that began to wait.
+--
+-- The commit is durable when a task ended, or (RabbitMQ) messages are to be published on it;
+-- otherwise it may be asynchronous: what a crash takes back, the completion message brings again,
+-- because taking it is taken back too.
 CREATE FUNCTION process_completions(
-    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[],
-    OUT steps_processed integer, OUT steps_evaluated integer, OUT tasks_finished uuid[],
-    OUT next_retry_ms bigint, OUT outgoing outgoing_messages
+    p_broker message_broker, p_max integer, p_task_ids bigint[], p_step_nos integer[],
+    OUT queue_empty boolean, OUT steps_processed integer, OUT steps_evaluated integer,
+    OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    tally record;
-    namespaces text[];
+    done_task_ids bigint[];
+    done_step_nos integer[];
+    done_states step_state[];
+    ready_task_ids bigint[];
+    ready_step_nos integer[];
+    ready_states step_state[];
 BEGIN
+    steps_processed := 0;
+    steps_evaluated := 0;
+    queue_empty := true;
+    IF p_task_ids IS NULL THEN
+        WITH taken AS (
+            DELETE FROM pgmq.q_stepmark_completions q USING (
+                SELECT c.msg_id FROM pgmq.q_stepmark_completions c
+                WHERE c.vt <= clock_timestamp()
+                ORDER BY c.msg_id LIMIT p_max
+                FOR UPDATE SKIP LOCKED
+            ) AS picked
+            WHERE q.msg_id = picked.msg_id
+            RETURNING q.message
+        )
+        SELECT array_agg((message ->> 'task_id')::bigint),
+            array_agg((message ->> 'step_no')::integer)
+        INTO p_task_ids, p_step_nos FROM taken;
+        IF p_task_ids IS NULL THEN
+            RETURN;
+        END IF;
+        queue_empty := cardinality(p_task_ids) < p_max;
+    END IF;
+
     -- The lock comes first and in a statement of its own: the next one's snapshot is then younger
     -- than the lock, and sees what the last holder did. In one statement, two orchestrators that
     -- complete two parents at the same moment would leave the child Pending for ever.
     PERFORM 1 FROM tasks t WHERE t.task_id = ANY (p_task_ids)
     ORDER BY t.task_id FOR NO KEY UPDATE;
 
-    WITH locked AS MATERIALIZED (
-        SELECT s.task_id, s.step_no
-        FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
-        JOIN workflow_steps s USING (task_id, step_no)
-        WHERE s.state = 'EnqueuedForOrchestration'
-        ORDER BY s.task_id, s.step_no
-        FOR UPDATE OF s
-    ), finished AS (
+    WITH done AS (
         UPDATE workflow_steps s
         SET state = CASE
                 WHEN s.outcome = 'Complete' THEN 'Complete'
@@ -100,114 +126,62 @@ BEGIN
             retry_at = CASE WHEN s.outcome = 'Retry' AND s.attempts < s.max_attempts
                 THEN now() + s.retry_after_ms * interval '1 ms' END,
             claim_token = NULL, transition_count = s.transition_count + 1
-        FROM locked l
-        WHERE s.task_id = l.task_id AND s.step_no = l.step_no
+        FROM (
+            SELECT * FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no) ORDER BY 1, 2
+        ) AS m
+        WHERE s.task_id = m.task_id AND s.step_no = m.step_no
             AND s.state = 'EnqueuedForOrchestration'
-        RETURNING s.task_id, s.step_no, s.state, s.transition_count, s.attempts, s.children,
-            s.retry_after_ms
-    ), child AS (
-        SELECT f.task_id, e.step_no, count(*) AS parents_completed
-        FROM finished f, unnest(f.children) AS e (step_no)
-        WHERE f.state = 'Complete'
-        GROUP BY f.task_id, e.step_no
-    ), evaluated AS (
-        UPDATE workflow_steps s
-        SET parents_remaining = s.parents_remaining - c.parents_completed,
-            state = CASE WHEN s.parents_remaining = c.parents_completed
-                THEN 'Enqueued' ELSE s.state END,
-            transition_count = s.transition_count
-                + CASE WHEN s.parents_remaining = c.parents_completed THEN 1 ELSE 0 END
-        FROM child c
-        WHERE s.task_id = c.task_id AND s.step_no = c.step_no AND s.state = 'Pending'
-        RETURNING s.task_id, s.step_no, s.state, s.transition_count
+        RETURNING s.task_id, s.step_no, s.state, s.transition_count, s.attempts, s.retry_after_ms
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration'::step_state, state,
-            attempts
-        FROM finished
-        UNION ALL
-        SELECT task_id, step_no, transition_count, 'Pending'::step_state, state, 0
-        FROM evaluated WHERE state = 'Enqueued'
-    ), change AS (
-        SELECT task_id, state, retry_after_ms FROM finished
-        UNION ALL
-        SELECT task_id, state, NULL FROM evaluated WHERE state = 'Enqueued'
-    ), per_task AS (
-        SELECT task_id,
-            count(*) FILTER (WHERE state = 'Enqueued') AS enqueued,
-            count(*) FILTER (WHERE state <> 'Enqueued') AS finished,
-            count(*) FILTER (WHERE state = 'Complete') AS completed,
-            count(*) FILTER (WHERE state = 'WaitingForRetry') AS waiting,
-            count(*) FILTER (WHERE state = 'Error') AS failed,
-            min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry') AS waiting_ms
-        FROM change GROUP BY task_id
+        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration', state, attempts
+        FROM done
     )
-    SELECT array_agg(task_id) AS task_ids, array_agg(enqueued::integer) AS enqueued,
-        array_agg(finished::integer) AS finished, array_agg(completed::integer) AS completed,
-        array_agg(waiting::integer) AS waiting, array_agg(failed::integer) AS failed,
-        sum(finished)::integer AS processed, sum(completed)::integer AS evaluated,
-        min(waiting_ms) AS waiting_ms,
-        (SELECT array_agg(task_id ORDER BY task_id, step_no)
-            FROM evaluated WHERE state = 'Enqueued') AS enqueued_task_ids,
-        (SELECT array_agg(step_no ORDER BY task_id, step_no)
-            FROM evaluated WHERE state = 'Enqueued') AS enqueued_step_nos
-    INTO tally FROM per_task;
-
-    steps_processed := coalesce(tally.processed, 0);
-    steps_evaluated := coalesce(tally.evaluated, 0);
-    next_retry_ms := tally.waiting_ms;
+    SELECT array_agg(task_id), array_agg(step_no), array_agg(state),
+        count(*), count(*) FILTER (WHERE state = 'Complete'),
+        min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry')
+    INTO done_task_ids, done_step_nos, done_states, steps_processed, steps_evaluated, next_retry_ms
+    FROM done;
     IF steps_processed = 0 THEN
         RETURN;
     END IF;
-    tasks_finished := move_tasks(tally.task_ids, tally.enqueued, tally.finished, tally.completed,
-        tally.waiting, tally.failed);
-    IF tally.enqueued_task_ids IS NOT NULL THEN
-        SELECT array_agg(t.namespace ORDER BY e.nr) INTO namespaces
-        FROM unnest(tally.enqueued_task_ids) WITH ORDINALITY AS e (task_id, nr)
-        JOIN tasks t USING (task_id);
-        outgoing := send_dispatches(p_broker, tally.enqueued_task_ids, tally.enqueued_step_nos,
-            namespaces);
+
+    WITH evaluated AS (
+        UPDATE workflow_steps child
+        SET parents_remaining = child.parents_remaining - c.parents_completed,
+            state = CASE WHEN child.parents_remaining = c.parents_completed
+                THEN 'Enqueued' ELSE child.state END,
+            transition_count = child.transition_count
+                + (child.parents_remaining = c.parents_completed)::integer
+        FROM (
+            SELECT parent.task_id, e.step_no, count(*)::integer AS parents_completed
+            FROM unnest(done_task_ids, done_step_nos, done_states) AS d (task_id, step_no, state)
+            JOIN workflow_steps parent USING (task_id, step_no),
+                unnest(parent.children) AS e (step_no)
+            WHERE d.state = 'Complete'
+            GROUP BY parent.task_id, e.step_no
+            ORDER BY 1, 2
+        ) AS c
+        WHERE child.task_id = c.task_id AND child.step_no = c.step_no AND child.state = 'Pending'
+        RETURNING child.task_id, child.step_no, child.state, child.transition_count
+    ), audit AS (
+        INSERT INTO workflow_step_transitions
+            (task_id, step_no, sort_key, from_state, to_state, attempt)
+        SELECT task_id, step_no, transition_count, 'Pending', 'Enqueued', 0
+        FROM evaluated WHERE state = 'Enqueued'
+    )
+    SELECT array_agg(task_id), array_agg(step_no), array_agg(state)
+    INTO ready_task_ids, ready_step_nos, ready_states
+    FROM evaluated WHERE state = 'Enqueued';
+
+    tasks_finished := move_tasks(done_task_ids || ready_task_ids, done_states || ready_states);
+    IF ready_task_ids IS NOT NULL THEN
+        outgoing := send_dispatches(p_broker, ready_task_ids, ready_step_nos);
     END IF;
     IF tasks_finished IS NOT NULL THEN
         PERFORM notify_finished(tasks_finished);
     ELSIF p_broker = 'pgmq' THEN
-        SET LOCAL synchronous_commit = off;
-    END IF;
-END $$;
-
--- PGMQ: takes up to p_max completion messages and processes them; see take_and_claim_steps.
--- queue_empty: no message was left; what comes later calls by NOTIFY.
-CREATE FUNCTION take_and_process_completions(
-    p_max integer,
-    OUT queue_empty boolean, OUT steps_processed integer, OUT steps_evaluated integer,
-    OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT outgoing outgoing_messages
-) LANGUAGE plpgsql AS $$
-DECLARE
-    task_ids bigint[];
-    step_nos integer[];
-    done record;
-BEGIN
-    WITH taken AS (
-        DELETE FROM pgmq.q_stepmark_completions q USING (
-            SELECT c.msg_id FROM pgmq.q_stepmark_completions c
-            WHERE c.vt <= clock_timestamp()
-            ORDER BY c.msg_id LIMIT p_max
-            FOR UPDATE SKIP LOCKED
-        ) AS picked
-        WHERE q.msg_id = picked.msg_id
-        RETURNING q.message
-    )
-    SELECT array_agg((message ->> 'task_id')::bigint), array_agg((message ->> 'step_no')::integer)
-    INTO task_ids, step_nos FROM taken;
-    queue_empty := task_ids IS NULL OR cardinality(task_ids) < p_max;
-    steps_processed := 0;
-    steps_evaluated := 0;
-    IF task_ids IS NOT NULL THEN
-        SELECT * INTO done FROM process_completions('pgmq', task_ids, step_nos);
-        steps_processed := done.steps_processed;
-        steps_evaluated := done.steps_evaluated;
-        tasks_finished := done.tasks_finished;
-        next_retry_ms := done.next_retry_ms;
+        PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
 END $$;

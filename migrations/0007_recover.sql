@@ -12,7 +12,6 @@ CREATE FUNCTION recover_steps(
 DECLARE
     due_task_ids bigint[];
     tally record;
-    namespaces text[];
 BEGIN
     steps_retried := 0;
     leases_expired := 0;
@@ -78,21 +77,15 @@ BEGIN
             - steps_retried + steps_failed;
         PERFORM resume_tasks(tally.retry_task_ids);
         IF steps_failed > 0 THEN
-            SELECT move_tasks(array_agg(f.task_id), array_agg(0), array_agg(f.steps),
-                array_agg(0), array_agg(0), array_agg(f.steps))
-            INTO tasks_finished
-            FROM (SELECT u.task_id, count(*)::integer AS steps
-                FROM unnest(tally.failed_task_ids) AS u (task_id) GROUP BY 1) AS f;
+            tasks_finished := move_tasks(tally.failed_task_ids,
+                array_fill('Error'::step_state, ARRAY[steps_failed]));
             IF tasks_finished IS NOT NULL THEN
                 PERFORM notify_finished(tasks_finished);
             END IF;
         END IF;
         IF tally.enqueued_task_ids IS NOT NULL THEN
-            SELECT array_agg(t.namespace ORDER BY e.nr) INTO namespaces
-            FROM unnest(tally.enqueued_task_ids) WITH ORDINALITY AS e (task_id, nr)
-            JOIN tasks t USING (task_id);
             outgoing := send_dispatches(p_broker, tally.enqueued_task_ids,
-                tally.enqueued_step_nos, namespaces);
+                tally.enqueued_step_nos);
         END IF;
     END IF;
 

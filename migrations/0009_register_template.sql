@@ -7,8 +7,10 @@ CREATE FUNCTION register_template(
 DECLARE
     id integer;
 BEGIN
-    INSERT INTO task_templates (namespace, name, version, content_hash, definition)
-    VALUES (p_namespace, p_name, p_version, p_content_hash, p_definition)
+    INSERT INTO task_templates (namespace, name, version, content_hash, definition, steps, roots)
+    SELECT p_namespace, p_name, p_version, p_content_hash, p_definition, count(*),
+        count(*) FILTER (WHERE s.definition -> 'depends_on' = '[]')
+    FROM jsonb_array_elements(p_definition -> 'steps') AS s (definition)
     ON CONFLICT (content_hash) DO NOTHING
     RETURNING template_id INTO id;
     IF id IS NULL THEN
