@@ -1,0 +1,13 @@
+//! The HTTP API as its clients see it, and the programs as those who run them do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bad_input;
+mod client;
+mod create;
+mod limits;
+mod outages;
+mod program;
+mod steps;
+#[path = "../support/mod.rs"]
+mod support;
+mod wait;
