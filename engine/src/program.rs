@@ -55,7 +55,10 @@ impl StartError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Templates(_) | Self::Metrics(_) => 2,
+            Self::Config(_)
+            | Self::Templates(_)
+            | Self::Metrics(_)
+            | Self::Database(DatabaseError::Url(_)) => 2,
             Self::Database(_) | Self::Broker(_) | Self::Listen { .. } => 3,
         }
     }
@@ -136,7 +139,7 @@ pub async fn start_messaging(
     pool: &PgPool,
 ) -> Result<Arc<dyn MessagingService>, StartError> {
     Ok(match config.broker {
-        Broker::Pgmq => Arc::new(Pgmq::new(options.clone())),
+        Broker::Pgmq => Arc::new(Pgmq::new(options.clone(), pool.clone())),
         Broker::Rabbitmq => {
             let rabbitmq = RabbitMqOptions {
                 url: config

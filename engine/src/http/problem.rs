@@ -24,9 +24,16 @@ pub struct Problem {
     pub retry_after_s: Option<u32>,
 }
 
+/// Longest detail, in characters: what a client has sent is not sent back whole.
+const DETAIL_CHARS_MAX: usize = 4_000;
+
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &'static str, detail: String) -> Self {
+    fn new(status: StatusCode, kind: &str, title: &'static str, mut detail: String) -> Self {
         let kind = format!("about:blank#{kind}");
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+            detail.truncate(end);
+            detail.push('…');
+        }
         Self {
             kind,
             title,
