@@ -25,4 +25,5 @@ pub mod json;
 pub mod messaging;
 pub mod orchestrator;
 pub mod program;
+pub mod waiters;
 pub mod worker;

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use crate::json;
 use crate::orchestrator::create::{CreateError, CreateLane, NewTask};
 use crate::orchestrator::templates::Templates;
-use crate::orchestrator::waiters::Waiters;
+use crate::waiters::Waiters;
 
 /// Longest wait of a request, in seconds.
 pub const WAIT_S_MAX: f64 = 300.0;

@@ -8,6 +8,7 @@
 mod pgmq;
 mod rabbitmq;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -15,9 +16,9 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres, Row};
 
 pub use self::pgmq::Pgmq;
-pub(crate) use self::pgmq::listener as pgmq_listener;
 pub use self::rabbitmq::{RabbitMq, RabbitMqOptions};
 use crate::config::Broker;
+use crate::waiters::Waiters;
 
 /// Why a transport can't be used at the moment; all of these may pass.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +35,13 @@ pub enum MessagingError {
 }
 
 /// A queue that a lane takes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// Dispatch messages of these namespaces.
     Dispatches(Vec<String>),
-    /// Completion messages.
-    Completions,
+    /// Completion messages; and those who wait for a task's end are told of it, which any
+    /// orchestrator may have brought about.
+    Completions(Arc<Waiters>),
 }
 
 /// The step that a message names.
@@ -139,8 +141,10 @@ pub trait MessagingService: Send + Sync {
     /// outbox and is published again.
     fn publish(&self, outgoing: Outgoing) -> BoxFuture<'_, ()>;
 
-    /// Publishes again what was left unconfirmed, by this or another instance; called by sweeps.
-    fn republish(&self) -> BoxFuture<'_, ()>;
+    /// Does what is to be done from time to time; called by an orchestrator's sweeps. RabbitMQ:
+    /// publishes again what was left unconfirmed, by this or another instance. PGMQ: vacuums its
+    /// tables when they hold many dead rows.
+    fn tend(&self) -> BoxFuture<'_, ()>;
 
     /// Whether the transport works now.
     fn is_ready(&self) -> BoxFuture<'_, bool>;

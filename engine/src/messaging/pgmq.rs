@@ -3,29 +3,56 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPool, PgPoolOptions, PgRow};
 
 use super::{MessagingError, MessagingService, Outgoing, Phase, Queue, Source};
+use tracing::warn;
+
 use crate::config::Broker;
+use crate::waiters;
+
+/// Channel of the calls that tell of dispatch messages; the payload is their namespace.
+const DISPATCH: &str = "stepmark_dispatch";
+
+/// Channel of the calls that tell of completion messages.
+const COMPLETIONS: &str = "stepmark_completions";
+
+/// Dead rows past which a queue's table is vacuumed at a sweep. Every taking statement steps over
+/// them, and autovacuum comes once a minute: too late for a table that turns over at each step.
+const DEAD_ROWS_MAX: i64 = 5_000;
 
 /// The provider.
 #[derive(Debug)]
 pub struct Pgmq {
     options: PgConnectOptions,
+    pool: PgPool,
 }
 
 impl Pgmq {
-    /// A provider on the engine's database.
+    /// A provider on the engine's database; the pool is for what happens rarely.
     #[must_use]
-    pub const fn new(options: PgConnectOptions) -> Self {
-        Self { options }
+    pub const fn new(options: PgConnectOptions, pool: PgPool) -> Self {
+        Self { options, pool }
+    }
+
+    async fn vacuum(&self) -> Result<(), sqlx::Error> {
+        let bloated: bool = sqlx::query_scalar(include_str!("../../sql/queues_bloated.sql"))
+            .bind(DEAD_ROWS_MAX)
+            .fetch_one(&self.pool)
+            .await?;
+        if bloated {
+            sqlx::query(include_str!("../../sql/queues_vacuum.sql"))
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
     }
 }
 
-/// A connection on which a lane is woken, and on which it may act.
-pub(crate) async fn listener(
+/// A connection that listens on channels.
+pub(super) async fn listener(
     options: &PgConnectOptions,
-    channel: &str,
+    channels: impl IntoIterator<Item = &str>,
 ) -> Result<PgListener, sqlx::Error> {
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(1)
@@ -34,22 +61,44 @@ pub(crate) async fn listener(
         .max_lifetime(None)
         .connect_lazy_with(options.clone());
     let mut listener = PgListener::connect_with(&pool).await?;
-    listener.listen(channel).await?;
+    listener.listen_all(channels).await?;
     Ok(listener)
 }
 
-/// Waking and acting share one connection: each backend that listens is woken by every NOTIFY of
-/// the database, whatever its channel, so that two a lane would cost twice the wake-ups.
+/// All that a lane has to do with PostgreSQL goes over one connection, because PostgreSQL wakes
+/// every backend that listens for every NOTIFY in the database, whatever its channel: two a lane
+/// would cost twice the wake-ups.
 struct PgmqQueue {
     listener: PgListener,
-    /// Empty for completions, whose calls are for everybody.
-    namespaces: Vec<String>,
+    source: Source,
     looked: bool,
 }
 
 impl PgmqQueue {
-    fn concerns(&self, payload: &str) -> bool {
-        self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == payload)
+    /// Whether a call is for this lane's queue.
+    fn concerns(&self, call: &PgNotification) -> bool {
+        match &self.source {
+            Source::Dispatches(namespaces) => namespaces.iter().any(|ns| ns == call.payload()),
+            Source::Completions(waiters) => {
+                if call.channel() == waiters::CHANNEL {
+                    waiters.hear(call.payload());
+                }
+                call.channel() == COMPLETIONS
+            }
+        }
+    }
+
+    async fn next_call(&mut self) -> Result<(), sqlx::Error> {
+        // None: the connection was lost and calls with it, so look.
+        while let Some(call) = self.listener.try_recv().await? {
+            if self.concerns(&call) {
+                return Ok(());
+            }
+        }
+        if let Source::Completions(waiters) = &self.source {
+            waiters.wake_all();
+        }
+        Ok(())
     }
 }
 
@@ -57,19 +106,12 @@ impl Queue for PgmqQueue {
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
         Box::pin(async move {
             // What lay there before the lane began to listen has called nobody.
-            if !std::mem::replace(&mut self.looked, true) {
-                return Ok(());
+            if std::mem::replace(&mut self.looked, true)
+                && let Ok(called) = tokio::time::timeout(patience, self.next_call()).await
+            {
+                called?;
             }
-            let called = tokio::time::timeout(patience, async {
-                // None: the connection was lost and calls with it, so look.
-                while let Some(call) = self.listener.try_recv().await? {
-                    if self.concerns(call.payload()) {
-                        break;
-                    }
-                }
-                Ok(())
-            });
-            called.await.unwrap_or(Ok(()))
+            Ok(())
         })
     }
 
@@ -80,7 +122,9 @@ impl Queue for PgmqQueue {
     ) -> BoxFuture<'a, Result<Vec<PgRow>, MessagingError>> {
         Box::pin(async move {
             // The statement sees whatever these calls have announced.
-            while self.listener.next_buffered().is_some() {}
+            while let Some(call) = self.listener.next_buffered() {
+                self.concerns(&call);
+            }
             let statement = phase.taking(i32::try_from(max).unwrap_or(i32::MAX));
             Ok(statement.fetch_all(&mut self.listener).await?)
         })
@@ -102,14 +146,17 @@ impl MessagingService for Pgmq {
         _prefetch: u16,
     ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
         Box::pin(async move {
-            let (channel, namespaces) = match source {
-                Source::Dispatches(namespaces) => ("stepmark_dispatch", namespaces),
-                Source::Completions => ("stepmark_completions", Vec::new()),
+            let listener = match &source {
+                Source::Dispatches(_) => listener(&self.options, [DISPATCH]).await?,
+                Source::Completions(waiters) => {
+                    let listener = listener(&self.options, [COMPLETIONS, waiters::CHANNEL]).await?;
+                    waiters.wake_all(); // what ended before has called nobody here
+                    listener
+                }
             };
-            let listener = listener(&self.options, channel).await?;
             Ok(Box::new(PgmqQueue {
                 listener,
-                namespaces,
+                source,
                 looked: false,
             }) as Box<dyn Queue>)
         })
@@ -119,8 +166,12 @@ impl MessagingService for Pgmq {
         Box::pin(async {})
     }
 
-    fn republish(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
+    fn tend(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.vacuum().await {
+                warn!(%error, "the queues' tables can't be vacuumed");
+            }
+        })
     }
 
     fn is_ready(&self) -> BoxFuture<'_, bool> {

@@ -1,7 +1,7 @@
 //! The orchestrator: an HTTP API in front, and one lane a phase behind it.
 //!
 //! A request becomes a task in [`create`]; its completions are evaluated in `process`; what time
-//! brings about is done in `recover`; [`waiters`] tells who waits. All of them are stateless:
+//! brings about is done in `recover`; [`crate::waiters`] tells who waits. All of them are stateless:
 //! any number of orchestrators can work on one database.
 
 pub mod create;
@@ -9,7 +9,6 @@ mod metrics;
 mod process;
 mod recover;
 pub mod templates;
-pub mod waiters;
 
 use std::sync::Arc;
 
@@ -23,11 +22,11 @@ use self::metrics::OrchestratorMetrics;
 use self::process::ProcessLane;
 use self::recover::{Alarm, RecoverLane};
 use self::templates::Templates;
-use self::waiters::Waiters;
 use crate::config::OrchestratorConfig;
 use crate::database::{self, DatabaseError, Lane};
 use crate::http::{self, status::Health, tasks::Api};
 use crate::program::{self, StartError};
+use crate::waiters::Waiters;
 
 /// Runs an orchestrator until `shutdown`, then drains: requests are answered, and what has been
 /// taken is processed.
@@ -75,7 +74,7 @@ pub async fn run(
         config: engine.clone(),
         lease_expiries_max: config.lease_expiries_max,
         messaging: Arc::clone(&messaging),
-        database: Lane::new(options.clone()),
+        database: Lane::new(options),
         waiters: Arc::clone(&waiters),
         alarm,
         metrics,
@@ -84,7 +83,7 @@ pub async fn run(
     let api = Api {
         create,
         templates: Arc::new(templates),
-        waiters: Arc::clone(&waiters),
+        waiters,
         pool: pool.clone(),
         shutdown: shutdown.clone(),
     };
@@ -103,7 +102,6 @@ pub async fn run(
     let lanes = [
         tokio::spawn(processing.run(shutdown.clone())),
         tokio::spawn(recovering.run(shutdown.clone())),
-        tokio::spawn(waiters.listen(options, engine.sweep(), shutdown.clone())),
         creating,
     ];
     let server = tokio::spawn(server.into_future());

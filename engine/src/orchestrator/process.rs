@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use super::metrics::OrchestratorMetrics;
 use super::recover::Alarm;
-use super::waiters::Waiters;
 use crate::config::EngineConfig;
 use crate::database::Pause;
 use crate::failpoint::failpoint;
 use crate::messaging::{
     self, MessagingError, MessagingService, Outgoing, Phase, Queue, Source, Statement, StepRef,
 };
+use crate::waiters::Waiters;
 
 /// EnqueuedForOrchestration → Complete, WaitingForRetry or Error, and what follows from it.
 struct Processing;
@@ -71,7 +71,11 @@ impl ProcessLane {
             Some(queue) => queue,
             None => {
                 let prefetch = u16::try_from(batch_max.saturating_mul(2)).unwrap_or(u16::MAX);
-                queue.insert(self.messaging.open(Source::Completions, prefetch).await?)
+                queue.insert(
+                    self.messaging
+                        .open(Source::Completions(Arc::clone(&self.waiters)), prefetch)
+                        .await?,
+                )
             }
         };
         let waited = shutdown

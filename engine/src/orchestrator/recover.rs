@@ -12,10 +12,10 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::metrics::OrchestratorMetrics;
-use super::waiters::Waiters;
 use crate::config::EngineConfig;
 use crate::database::Lane;
 use crate::messaging::{MessagingService, Outgoing};
+use crate::waiters::Waiters;
 
 /// Most tasks that one statement recovers steps of.
 const TASKS_MAX: i32 = 1_000;
@@ -76,7 +76,7 @@ impl RecoverLane {
                 self.database.reset();
                 false
             });
-            self.messaging.republish().await;
+            self.messaging.tend().await;
             if !again {
                 let latest = Instant::now() + self.config.sweep();
                 shutdown.run_until_cancelled(self.alarm.ring(latest)).await;

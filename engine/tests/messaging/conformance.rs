@@ -236,7 +236,7 @@ impl Phase for Processing {
 async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transport) {
     let mut queue = transport
         .service
-        .open(Source::Completions, 10)
+        .open(Source::Completions(std::sync::Arc::default()), 10)
         .await
         .unwrap();
     queue.wait(Duration::ZERO).await.unwrap(); // the first look, before there is anything

@@ -131,7 +131,7 @@ impl Lane {
                     if let Ok(queue) = self.service.open(source, 200).await {
                         self.queue = queue;
                     }
-                    self.service.republish().await;
+                    self.service.tend().await;
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }

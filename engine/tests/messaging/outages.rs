@@ -15,7 +15,7 @@ fn sorted(mut steps: Vec<StepRef>) -> Vec<StepRef> {
 
 async fn confirmed(transport: &mut Transport) {
     eventually("the broker has confirmed everything", async || {
-        transport.service.republish().await;
+        transport.service.tend().await;
         (transport.outbox().await == 0).then_some(())
     })
     .await;
@@ -101,7 +101,7 @@ async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
     assert_eq!(lost, 5);
 
     let mut lane = transport.lane(&["n"]).await;
-    transport.service.republish().await;
+    transport.service.tend().await;
     assert_eq!(sorted(lane.collect_through_outages(5).await), sent);
 
     // Under a lane that listens.

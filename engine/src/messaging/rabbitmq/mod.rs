@@ -9,6 +9,7 @@ mod publisher;
 mod queue;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,14 +21,17 @@ use lapin::{Connection, ConnectionProperties, Event};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use self::outbox::Outbox;
 use self::publisher::Publisher;
 use self::queue::RabbitMqQueue;
+use super::pgmq::listener;
 use super::{MessagingError, MessagingService, Outgoing, Queue, Source};
 use crate::config::Broker;
 use crate::database::Pause;
+use crate::waiters::{self, Waiters};
 
 /// Where RabbitMQ is, and how its queues are named.
 #[derive(Debug, Clone)]
@@ -203,6 +207,27 @@ impl Link {
         }
     }
 
+    /// Hears of tasks that any orchestrator has brought to their end.
+    async fn hear(self: Arc<Self>, waiters: Arc<Waiters>) {
+        let mut pause = Pause::default();
+        loop {
+            let Err(error) = self.hear_calls(&waiters).await;
+            warn!(%error, "ends of tasks can't be heard; trying again");
+            pause.wait().await;
+        }
+    }
+
+    async fn hear_calls(&self, waiters: &Waiters) -> Result<Infallible, sqlx::Error> {
+        let mut listener = listener(&self.database, [waiters::CHANNEL]).await?;
+        waiters.wake_all(); // what ended before has called nobody here
+        loop {
+            match listener.try_recv().await? {
+                Some(call) => waiters.hear(call.payload()),
+                None => waiters.wake_all(), // the connection was lost, and calls with it
+            }
+        }
+    }
+
     /// The connection, waited for as long as it takes.
     async fn connected(&self) -> Arc<Connection> {
         let mut current = self.connection.subscribe();
@@ -243,8 +268,13 @@ impl MessagingService for RabbitMq {
         prefetch: u16,
     ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
         Box::pin(async move {
+            let mut listening = None;
             let queues = match source {
-                Source::Completions => vec!["completions".to_owned()],
+                Source::Completions(waiters) => {
+                    let hearing = tokio::spawn(Arc::clone(&self.link).hear(waiters));
+                    listening = Some(AbortOnDropHandle::new(hearing));
+                    vec!["completions".to_owned()]
+                }
                 Source::Dispatches(namespaces) => {
                     let queues = namespaces
                         .iter()
@@ -255,7 +285,7 @@ impl MessagingService for RabbitMq {
                 }
             };
             let link = Arc::clone(&self.link);
-            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch)) as Box<dyn Queue>)
+            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch, listening)) as Box<dyn Queue>)
         })
     }
 
@@ -263,7 +293,7 @@ impl MessagingService for RabbitMq {
         Box::pin(self.link.publisher.publish(outgoing))
     }
 
-    fn republish(&self) -> BoxFuture<'_, ()> {
+    fn tend(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.link.republish())
     }
 

@@ -12,6 +12,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use sqlx::postgres::PgRow;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 use super::Link;
@@ -26,18 +27,28 @@ pub(super) struct RabbitMqQueue {
     consumers: Option<(Channel, SelectAll<Consumer>)>,
     delivered: Vec<(Delivery, StepRef)>,
     database: Lane,
+    /// Hears of ended tasks for as long as the lane lives.
+    _listening: Option<AbortOnDropHandle<()>>,
 }
 
 impl RabbitMqQueue {
-    pub(super) fn new(link: Arc<Link>, queues: Vec<String>, prefetch: u16) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        queues: Vec<String>,
+        prefetch: u16,
+        listening: Option<AbortOnDropHandle<()>>,
+    ) -> Self {
         let database = Lane::new(link.database.clone());
+        let delivered = Vec::new();
+        let consumers = None;
         Self {
             link,
             queues,
             prefetch,
-            consumers: None,
-            delivered: Vec::new(),
+            consumers,
+            delivered,
             database,
+            _listening: listening,
         }
     }
 

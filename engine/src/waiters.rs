@@ -1,0 +1,49 @@
+//! Who waits for which task's end, and the calls that wake them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Mutex;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// Channel of the calls that tell of ended tasks; the payload is their ids, comma-separated.
+pub const CHANNEL: &str = "stepmark_finished";
+
+/// The waiting requests of this orchestrator, by task.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    by_task: Mutex<HashMap<Uuid, Vec<oneshot::Sender<()>>>>,
+}
+
+impl Waiters {
+    /// Registers now; the future ends when the task has ended, or may have.
+    pub fn register(&self, task_uuid: Uuid) -> impl Future<Output = ()> + use<> {
+        let (wake, woken) = oneshot::channel();
+        let mut by_task = self.by_task.lock().expect("no holder panics");
+        let waiting = by_task.entry(task_uuid).or_default();
+        waiting.retain(|other| !other.is_closed()); // those whose request is gone
+        waiting.push(wake);
+        async move {
+            let _ = woken.await; // dropped or sent: look either way
+        }
+    }
+
+    /// Wakes those who wait for one of these tasks.
+    pub fn wake(&self, task_uuids: impl IntoIterator<Item = Uuid>) {
+        let mut by_task = self.by_task.lock().expect("no holder panics");
+        for task_uuid in task_uuids {
+            by_task.remove(&task_uuid); // dropping the senders wakes
+        }
+    }
+
+    /// Hears a call of [`CHANNEL`]: some orchestrator has brought these tasks to their end.
+    pub fn hear(&self, payload: &str) {
+        self.wake(payload.split(',').filter_map(|id| id.parse().ok()));
+    }
+
+    /// Wakes everybody to look for themselves, after calls may have been missed.
+    pub fn wake_all(&self) {
+        self.by_task.lock().expect("no holder panics").clear();
+    }
+}
