@@ -141,7 +141,19 @@ pub const VERSION: &str = concat!(
 );
 
 /// Environment variables of the harness, which may stand beside the engine's own.
-const HARNESS_VARIABLES: &[&str] = &["STEPMARK_CACHE", "STEPMARK_PG_BIN", "STEPMARK_TMP"];
+const HARNESS_VARIABLES: &[&str] = &[
+    "STEPMARK_BACKEND",
+    "STEPMARK_BIN_DIR",
+    "STEPMARK_CACHE",
+    "STEPMARK_EXTERNAL_DATABASE_URL",
+    "STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL",
+    "STEPMARK_EXTERNAL_RABBITMQ_URL",
+    "STEPMARK_LOG",
+    "STEPMARK_PG_BIN",
+    "STEPMARK_RABBITMQ_SERVER",
+    "STEPMARK_ROOT",
+    "STEPMARK_TMP",
+];
 
 /// Why a configuration can't be started with.
 #[derive(Debug, thiserror::Error)]

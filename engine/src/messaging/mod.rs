@@ -79,10 +79,10 @@ pub trait Queue: Send {
     /// Waits until there may be messages, and at most `patience`.
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>>;
 
-    /// Takes up to `max` messages without waiting, does `phase` to the steps that they name, and
-    /// settles them once that is committed; a failure gives them back. The rows are the phase's;
-    /// there are none when there was no message to be had. Must not be cut short: what the phase
-    /// has done would not be known.
+    /// Takes up to `max` messages without waiting, and does `phase` to the steps that they name.
+    /// They are settled with its commit or at the next wait; a failure gives them back. The rows
+    /// are the phase's; there are none when there was no message to be had. Must not be cut short:
+    /// what the phase has done would not be known.
     fn act<'a>(
         &'a mut self,
         phase: &'a dyn Phase,

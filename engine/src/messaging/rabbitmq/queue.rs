@@ -26,6 +26,9 @@ pub(super) struct RabbitMqQueue {
     prefetch: u16,
     consumers: Option<(Channel, SelectAll<Consumer>)>,
     delivered: Vec<(Delivery, StepRef)>,
+    /// To be acknowledged at the next wait: what was done to them is committed, and what follows
+    /// from it need not wait for the broker.
+    acted_on: Vec<Delivery>,
     database: Lane,
     /// Hears of ended tasks for as long as the lane lives.
     _listening: Option<AbortOnDropHandle<()>>,
@@ -39,7 +42,7 @@ impl RabbitMqQueue {
         listening: Option<AbortOnDropHandle<()>>,
     ) -> Self {
         let database = Lane::new(link.database.clone());
-        let delivered = Vec::new();
+        let (delivered, acted_on) = (Vec::new(), Vec::new());
         let consumers = None;
         Self {
             link,
@@ -47,6 +50,7 @@ impl RabbitMqQueue {
             prefetch,
             consumers,
             delivered,
+            acted_on,
             database,
             _listening: listening,
         }
@@ -102,6 +106,13 @@ impl RabbitMqQueue {
 impl Queue for RabbitMqQueue {
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
         Box::pin(async move {
+            let acks = self
+                .acted_on
+                .iter()
+                .map(|one| one.ack(BasicAckOptions::default()));
+            // Where the channel is gone, they come again, which changes nothing.
+            let _ = join_all(acks).await;
+            self.acted_on.clear();
             // However long it takes: given up half-way, it would never be done.
             if self.consumers.is_none() {
                 self.consumers = Some(self.consume().await?);
@@ -142,12 +153,7 @@ impl Queue for RabbitMqQueue {
             };
             match acted.await {
                 Ok(rows) => {
-                    let acks = deliveries
-                        .iter()
-                        .map(|one| one.ack(BasicAckOptions::default()));
-                    // Where the channel is gone, they come again, which changes nothing; but what
-                    // the phase has done must not be lost. The next wait meets the error.
-                    let _ = join_all(acks).await;
+                    self.acted_on.extend(deliveries);
                     Ok(rows)
                 }
                 Err(error) => {
