@@ -137,6 +137,7 @@ async fn what_was_acted_on_never_comes_again(mut transport: Transport) {
     let sent = transport.start_tasks("n", 5).await;
     let mut lane = transport.lane(&["n"]).await;
     assert_eq!(sorted(lane.collect(5, 5).await), sent);
+    lane.queue.wait(Duration::ZERO).await.unwrap(); // settled by now
     drop(lane);
     // Messages come in order: what comes before this one would be an old one.
     let marker = transport.start_tasks("n", 1).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use stepmark_engine::messaging::{
     MessagingError, MessagingService, Phase, Queue, Source, Statement, StepRef, arrays,
 };
@@ -43,17 +43,26 @@ struct Failing<'a>(&'a Claiming);
 
 impl Phase for Failing<'_> {
     fn taking(&self, max: i32) -> Statement<'_> {
-        sqlx::query("SELECT 1 / (attempt - attempt) FROM take_and_claim_steps($1, $2, 'x', 30000)")
+        failing(include_str!("../../sql/claim_taken.sql"))
             .bind(&self.0.namespaces)
             .bind(max)
+            .bind("tester")
+            .bind(30_000_i64)
     }
 
     fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
         let (task_ids, step_nos) = arrays(steps);
-        sqlx::query("SELECT 1 / (attempt - attempt) FROM claim_steps($1, $2, 'x', 30000)")
+        failing(include_str!("../../sql/claim_delivered.sql"))
             .bind(task_ids)
             .bind(step_nos)
+            .bind("tester")
+            .bind(30_000_i64)
     }
+}
+
+fn failing<'q>(claim: &str) -> Statement<'q> {
+    let divide = format!("SELECT 1 / (attempt - attempt) FROM (\n{claim}\n) AS claimed");
+    sqlx::query(AssertSqlSafe(divide))
 }
 
 /// A lane's queue, and what it does to the steps.

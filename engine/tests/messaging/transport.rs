@@ -115,25 +115,37 @@ impl Transport {
         (steps, Outgoing::from_row(&row).unwrap())
     }
 
-    /// Sends a dispatch message, whatever it names.
+    /// Sends dispatch messages, whatever they name.
     pub async fn send(&mut self, namespace: &str, steps: &[StepRef]) {
         self.service
             .declare(vec![namespace.to_owned()])
             .await
             .unwrap();
-        let sql = "SELECT (o).message_ids, (o).queues, (o).bodies \
-            FROM send_dispatches($1::message_broker, $2, $3, $4) AS o";
-        let row = sqlx::query(sql)
-            .bind(self.broker().name())
-            .bind(steps.iter().map(|step| step.task_id).collect::<Vec<_>>())
-            .bind(steps.iter().map(|step| step.step_no).collect::<Vec<_>>())
-            .bind(vec![namespace; steps.len()])
-            .fetch_one(&mut self.connection)
+        let sql = match self.broker() {
+            Broker::Pgmq => {
+                "INSERT INTO pgmq.q_stepmark_dispatch (vt, message) \
+                 SELECT now(), m.body || jsonb_build_object('namespace', $1) \
+                 FROM unnest($2::jsonb[]) AS m (body) RETURNING msg_id, '', ''"
+            }
+            Broker::Rabbitmq => {
+                "INSERT INTO message_outbox (queue, body) SELECT 'dispatch.' || $1, m.body \
+                 FROM unnest($2::jsonb[]) AS m (body) RETURNING message_id, queue, body::text"
+            }
+        };
+        let bodies = steps.iter().map(|step| serde_json::to_value(step).unwrap());
+        let sent: Vec<(i64, String, String)> = sqlx::query_as(sql)
+            .bind(namespace)
+            .bind(bodies.collect::<Vec<_>>())
+            .fetch_all(&mut self.connection)
             .await
             .unwrap();
-        self.service
-            .publish(Outgoing::from_row(&row).unwrap())
-            .await;
+        let mut outgoing = Outgoing::default();
+        for (message_id, queue, body) in sent {
+            outgoing.message_ids.push(message_id);
+            outgoing.queues.push(queue);
+            outgoing.bodies.push(body);
+        }
+        self.service.publish(outgoing).await;
     }
 
     /// Messages that the broker has not confirmed.

@@ -42,13 +42,20 @@ async fn waiting_tasks(database: &Database, count: usize, steps: &[(&str, &[&str
 
 /// A race begins for both at once: when the one who holds the gate opens it. What each sees then
 /// tells whether the other had ended before.
-const GATED: &str = "CREATE FUNCTION gated_process(p_task_ids bigint[], p_step_nos integer[], \
-        OUT xid text, OUT begun_with text) LANGUAGE plpgsql AS $$ BEGIN \
-        xid := pg_current_xact_id(); \
-        PERFORM pg_advisory_xact_lock_shared(1); \
-        begun_with := pg_current_snapshot(); \
-        PERFORM process_completions('rabbitmq', p_task_ids, p_step_nos); \
-    END $$";
+fn gated() -> String {
+    let process = include_str!("../../sql/process_delivered.sql")
+        .replace("$1", "p_task_ids")
+        .replace("$2", "p_step_nos");
+    format!(
+        "CREATE FUNCTION gated_process(p_task_ids bigint[], p_step_nos integer[], \
+             OUT xid text, OUT begun_with text) LANGUAGE plpgsql AS $$ BEGIN \
+             xid := pg_current_xact_id(); \
+             PERFORM pg_advisory_xact_lock_shared(1); \
+             begun_with := pg_current_snapshot(); \
+             PERFORM * FROM (\n{process}\n) AS processed; \
+         END $$"
+    )
+}
 
 /// A transaction, and the snapshot that it began to work with.
 type Racer = (String, String);
@@ -89,7 +96,7 @@ struct Races {
 
 async fn race(database: &Database, task_ids: &[i64]) -> Races {
     let mut gate = database.connect().await;
-    execute(&mut gate, GATED).await;
+    execute(&mut gate, &gated()).await;
     let (mut first, mut second) = (database.connect().await, database.connect().await);
     let mut races = Races::default();
     for task_id in task_ids {
@@ -190,5 +197,6 @@ async fn without_the_lock_the_races_would_be_lost() {
     let races = race(&database, &task_ids).await;
     let complete = count(&database, "tasks WHERE state = 'Complete'").await;
     println!("{complete} tasks Complete");
-    assert!(complete < 200, "this test would not notice: {races:?}");
+    // Not all of them are lost either: it is not some other fault that is seen here.
+    assert!((1..200).contains(&complete), "{complete} of 200: {races:?}");
 }

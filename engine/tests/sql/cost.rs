@@ -2,10 +2,11 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+use stepmark_engine::messaging::StepRef;
 use stepmark_workflow::Template;
 use uuid::Uuid;
 
-use crate::engine::{Engine, Request, Stored, step};
+use crate::engine::{Claim, Engine, Request, Stored, step};
 use crate::support::{Database, execute, number, template};
 
 const HISTORY: i64 = 10_000;
@@ -28,29 +29,36 @@ async fn read_so_far(watcher: &mut PgConnection) -> Vec<(String, i64, i64)> {
     rows.iter().map(columns).collect()
 }
 
-/// A task from its creation to its end, by every statement that a step's way or a client's look
-/// takes, on either transport.
+/// A task from its creation to its end on either transport, by every statement that a step's way
+/// or a client's look takes.
+async fn tasks_on_both(engine: &mut Engine, request: &Request) {
+    engine.broker = "pgmq";
+    one_task(engine, request).await;
+    engine.broker = "rabbitmq";
+    one_task(engine, request).await;
+}
+
 async fn one_task(engine: &mut Engine, request: &Request) {
-    let created = engine.create(std::slice::from_ref(request)).await.unwrap();
+    let key = Some(Uuid::now_v7().to_string());
+    let request = Request {
+        key,
+        ..request.clone()
+    };
+    let created = engine.create(&[request]).await.unwrap();
     let task_uuid = created[0].task_uuid;
     let task_id = engine.task_id(task_uuid).await;
     for step_no in 0..3 {
-        let claims = engine.claim(&[step(task_id, step_no)]).await.unwrap();
+        let next = [step(task_id, step_no)];
+        let claims = claim(engine, &next).await;
         engine.release(&claims).await.unwrap();
-        let claims = engine.claim(&[step(task_id, step_no)]).await.unwrap();
-        let taken = sqlx::query(include_str!("../../sql/claim_taken.sql"))
-            .bind(vec!["n"])
-            .bind(10_i32)
-            .bind("tester")
-            .bind(30_000_i64);
-        taken.fetch_all(&mut engine.connection).await.unwrap();
-        engine
-            .complete(&[Stored::complete(&claims[0])])
-            .await
-            .unwrap();
-        let taken = sqlx::query(include_str!("../../sql/process_taken.sql")).bind(10_i32);
-        taken.fetch_all(&mut engine.connection).await.unwrap();
-        engine.process(&[step(task_id, step_no)]).await.unwrap();
+        let claims = claim(engine, &next).await;
+        let outcomes = [Stored::complete(&claims[0])];
+        assert_eq!(engine.complete(&outcomes).await.unwrap(), [true]);
+        let processed = match engine.broker {
+            "pgmq" => engine.take_and_process().await,
+            _ => engine.process(&next).await.unwrap(),
+        };
+        assert_eq!(processed, 1);
         engine.recover().await.unwrap();
     }
     assert_eq!(engine.task_state(task_id).await, "Complete");
@@ -71,12 +79,21 @@ async fn one_task(engine: &mut Engine, request: &Request) {
         .bind(100_i32);
     let resent = resent.fetch_one(&mut engine.connection).await.unwrap();
     let removed = sqlx::query(include_str!("../../sql/outbox_remove.sql"));
-    let message_ids: Vec<i64> = resent.get("message_ids");
+    let message_ids: Option<Vec<i64>> = resent.get("message_ids");
     removed
         .bind(message_ids)
         .execute(&mut engine.connection)
         .await
         .unwrap();
+}
+
+async fn claim(engine: &mut Engine, next: &[StepRef]) -> Vec<Claim> {
+    let claims = match engine.broker {
+        "pgmq" => engine.take_and_claim().await,
+        _ => engine.claim(next).await.unwrap(),
+    };
+    assert_eq!(claims.len(), 1);
+    claims
 }
 
 /// Finished tasks with all their steps and audit.
@@ -102,7 +119,7 @@ async fn write_history(connection: &mut PgConnection, template_id: i32) {
     execute(connection, &sql).await;
 }
 
-/// What one more task reads, by table: sequential scans and blocks.
+/// What one more task on each transport reads, by table: sequential scans and blocks.
 async fn cost_of_a_task(
     engine: &mut Engine,
     request: &Request,
@@ -111,7 +128,7 @@ async fn cost_of_a_task(
     execute(&mut engine.connection, "SELECT pg_stat_force_next_flush()").await;
     execute(&mut engine.connection, "SELECT 1").await;
     let before = read_so_far(watcher).await;
-    one_task(engine, request).await;
+    tasks_on_both(engine, request).await;
     execute(&mut engine.connection, "SELECT pg_stat_force_next_flush()").await;
     execute(&mut engine.connection, "SELECT 1").await;
     let after = read_so_far(watcher).await;
@@ -128,28 +145,24 @@ async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
     let mut engine = Engine::connect(&database).await;
     let parsed = Template::parse("test.yaml", &template("n", "t", LINE)).unwrap();
     let template_id = engine.register(&parsed).await;
-    let key = |key: Uuid| Some(key.to_string());
-    let request = || Request {
-        key: key(Uuid::now_v7()),
-        ..Request::of(&parsed, template_id)
-    };
+    let request = Request::of(&parsed, template_id);
     // Plans are made once, here, when there is nothing.
     for _ in 0..10 {
-        one_task(&mut engine, &request()).await;
+        tasks_on_both(&mut engine, &request).await;
     }
-    let on_nothing = cost_of_a_task(&mut engine, &request(), &mut watcher).await;
+    let on_nothing = cost_of_a_task(&mut engine, &request, &mut watcher).await;
 
     let mut superuser = database.superuser().await;
     write_history(&mut superuser, template_id).await;
     execute(&mut superuser, "VACUUM ANALYZE").await;
     assert!(number(&mut superuser, "SELECT count(*) FROM tasks").await > HISTORY);
-    one_task(&mut engine, &request()).await;
-    let on_history = cost_of_a_task(&mut engine, &request(), &mut watcher).await;
+    tasks_on_both(&mut engine, &request).await;
+    let on_history = cost_of_a_task(&mut engine, &request, &mut watcher).await;
 
     // A new session makes its plans now.
     let mut engine = Engine::connect(&database).await;
-    one_task(&mut engine, &request()).await;
-    let planned_anew = cost_of_a_task(&mut engine, &request(), &mut watcher).await;
+    tasks_on_both(&mut engine, &request).await;
+    let planned_anew = cost_of_a_task(&mut engine, &request, &mut watcher).await;
     let total = |cost: &[(String, i64, i64)]| cost.iter().map(|table| table.2).sum::<i64>();
     println!("{on_nothing:?}\n{on_history:?}\n{planned_anew:?}");
     for cost in [&on_nothing, &on_history, &planned_anew] {

@@ -8,12 +8,11 @@ use uuid::Uuid;
 
 use crate::support::Database;
 
-/// Messages are counted where they wait to be published.
-const BROKER: &str = "rabbitmq";
-
 /// A connection with the engine's statements on it.
 pub struct Engine {
     pub connection: PgConnection,
+    /// RabbitMQ unless told: messages are then counted where they wait to be published.
+    pub broker: &'static str,
 }
 
 /// A task to be created.
@@ -52,6 +51,19 @@ pub struct Stored {
     pub retry_after_ms: Option<i64>,
 }
 
+impl Claim {
+    fn from_row(row: &PgRow) -> Self {
+        Self {
+            step: StepRef {
+                task_id: row.get("task_id"),
+                step_no: row.get("step_no"),
+            },
+            token: row.get("claim_token"),
+            attempt: row.get("attempt"),
+        }
+    }
+}
+
 impl Stored {
     pub fn complete(claim: &Claim) -> Self {
         Self::new(claim, "Complete")
@@ -73,7 +85,8 @@ impl Stored {
 impl Engine {
     pub async fn connect(database: &Database) -> Self {
         let connection = database.connect().await;
-        Self { connection }
+        let broker = "rabbitmq";
+        Self { connection, broker }
     }
 
     pub async fn register(&mut self, template: &Template) -> i32 {
@@ -110,7 +123,7 @@ impl Engine {
         };
         let keys: Vec<_> = requests.iter().map(|one| one.key.clone()).collect();
         let row = sqlx::query(include_str!("../../sql/create_tasks.sql"))
-            .bind(BROKER)
+            .bind(self.broker)
             .bind(requests.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
             .bind(
                 requests
@@ -159,15 +172,25 @@ impl Engine {
             .bind(lease_ms)
             .fetch_all(&mut self.connection)
             .await?;
-        let claim = |row: &PgRow| Claim {
-            step: StepRef {
-                task_id: row.get("task_id"),
-                step_no: row.get("step_no"),
-            },
-            token: row.get("claim_token"),
-            attempt: row.get("attempt"),
-        };
-        Ok(rows.iter().map(claim).collect())
+        Ok(rows.iter().map(Claim::from_row).collect())
+    }
+
+    /// Takes messages of namespace `n` from PGMQ and claims their steps.
+    pub async fn take_and_claim(&mut self) -> Vec<Claim> {
+        let taken = sqlx::query(include_str!("../../sql/claim_taken.sql"))
+            .bind(vec!["n"])
+            .bind(10_i32)
+            .bind("tester")
+            .bind(30_000_i64);
+        let rows = taken.fetch_all(&mut self.connection).await.unwrap();
+        rows.iter().map(Claim::from_row).collect()
+    }
+
+    /// Takes messages from PGMQ and processes the outcomes of their steps.
+    pub async fn take_and_process(&mut self) -> i32 {
+        let taken = sqlx::query(include_str!("../../sql/process_taken.sql")).bind(10_i32);
+        let row = taken.fetch_one(&mut self.connection).await.unwrap();
+        row.get("steps_processed")
     }
 
     /// Which of the outcomes were accepted.
@@ -182,7 +205,7 @@ impl Engine {
             (is_complete == complete).then(|| format!(r#"{{"of": "{}"}}"#, one.token))
         };
         let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
-            .bind(BROKER)
+            .bind(self.broker)
             .bind(task_ids)
             .bind(step_nos)
             .bind(outcomes.iter().map(|one| one.token).collect::<Vec<_>>())
@@ -226,7 +249,7 @@ impl Engine {
         let steps: Vec<StepRef> = claims.iter().map(|claim| claim.step).collect();
         let (task_ids, step_nos) = arrays(&steps);
         let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
-            .bind(BROKER)
+            .bind(self.broker)
             .bind(task_ids)
             .bind(step_nos)
             .bind(claims.iter().map(|claim| claim.token).collect::<Vec<_>>())
@@ -239,7 +262,7 @@ impl Engine {
     pub async fn recover(&mut self) -> Result<(i32, i32, i32), sqlx::Error> {
         let expiries_max = i32::try_from(stepmark_workflow::retry::LEASE_EXPIRIES_MAX).unwrap();
         let row = sqlx::query(include_str!("../../sql/recover_steps.sql"))
-            .bind(BROKER)
+            .bind(self.broker)
             .bind(expiries_max)
             .bind(1_000_i32)
             .fetch_one(&mut self.connection)
