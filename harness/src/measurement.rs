@@ -14,7 +14,7 @@ use stepmark_servers::Guardian;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::accounting::{Accountant, Processes, SETTLE};
+use crate::accounting::{Accountant, Balance, Processes, SETTLE};
 use crate::audit::{self, AuditError};
 use crate::binaries::Binaries;
 use crate::client::Client;
@@ -28,6 +28,9 @@ use crate::oracle::{self, Wrong};
 use crate::recorder::Recorder;
 use crate::scenario::Scenario;
 use crate::verdict::{self, Observations, Plan, RunReport};
+
+/// A run is marked when other processes take more than this share of the machine's CPU.
+const OTHERS_SHARE_MAX: f64 = 0.1;
 
 /// The servers that a run uses.
 #[derive(Debug, Clone)]
@@ -255,7 +258,11 @@ impl Measurement {
         let faults = self.cluster.stop().await;
         let seen = self.seen.into_inner();
         let samples = seen.recorder.samples();
-        let (mut accounts, gaps) = self.accountant.close(samples, own_flushes).await?;
+        let Balance {
+            mut accounts,
+            gaps,
+            others_share,
+        } = self.accountant.close(samples, own_flushes).await?;
 
         let mut connection = self.database.connect_to_engine().await?;
         let asked = seen.asked.iter().map(String::as_str).collect();
@@ -280,7 +287,7 @@ impl Measurement {
             unfinished: seen.unfinished,
             faults,
             gaps,
-            notes: notes(seen.retries, &self.servers),
+            notes: notes(seen.retries, others_share, &self.servers),
             accounts,
             floor: FloorSummary::of(self.floor),
         };
@@ -367,8 +374,16 @@ fn processes(cluster: &Cluster, servers: &Servers, database: &RunDatabase) -> Pr
     }
 }
 
-fn notes(retries: u64, servers: &Servers) -> Vec<String> {
+fn notes(retries: u64, others_share: f64, servers: &Servers) -> Vec<String> {
     let mut notes = Vec::new();
+    if servers.postgres.pid.is_some() && others_share > OTHERS_SHARE_MAX {
+        notes.push(format!(
+            "other processes took {:.0} % of the machine's CPU while load was on (marked above \
+             {:.0} %)",
+            100.0 * others_share,
+            100.0 * OTHERS_SHARE_MAX
+        ));
+    }
     if retries > 0 {
         notes.push(format!(
             "{retries} calls of the client were made again (connection or 503)"

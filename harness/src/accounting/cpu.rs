@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 /// The processes whose CPU time is accounted.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,43 @@ impl Processes {
             by_name.insert("rabbitmq".to_owned(), rabbitmq);
         }
         by_name
+    }
+
+    /// How busy the machine has been, and how busy with this run. The harness and its sessions
+    /// are of the run, too.
+    pub(super) fn busy(&self) -> Busy {
+        let all = read_all();
+        let instances = self.instances.iter().map(|(_, pid)| *pid);
+        let roots = instances.chain(self.postgres).chain(self.rabbitmq);
+        let servers: f64 = roots.filter_map(|pid| tree_ms(&all, pid, &[])).sum();
+        let own = all
+            .get(&std::process::id())
+            .map_or(0.0, |process| process.own_ms);
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        Busy {
+            machine_ms: machine_ticks(&stat) * tick_ms(),
+            run_ms: servers + own,
+            at: Instant::now(),
+        }
+    }
+}
+
+/// CPU milliseconds so far of the whole machine, and of all that belongs to the run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Busy {
+    machine_ms: f64,
+    run_ms: f64,
+    at: Instant,
+}
+
+impl Busy {
+    /// CPU milliseconds of other processes since an earlier moment, and all that the machine
+    /// could have given.
+    pub(super) fn others_since(self, earlier: Busy) -> (f64, f64) {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let given = (self.at - earlier.at).as_secs_f64() * 1_000.0 * cores as f64;
+        let run = self.run_ms - earlier.run_ms;
+        ((self.machine_ms - earlier.machine_ms - run).max(0.0), given)
     }
 }
 
@@ -78,7 +116,7 @@ fn title(pid: u32) -> String {
 }
 
 fn read_all() -> BTreeMap<u32, Process> {
-    let tick_ms = 1_000.0 / rustix::param::clock_ticks_per_second() as f64;
+    let tick_ms = tick_ms();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| {
@@ -86,6 +124,23 @@ fn read_all() -> BTreeMap<u32, Process> {
         Some((pid, parse(&stat, tick_ms)?))
     })
     .collect()
+}
+
+fn tick_ms() -> f64 {
+    1_000.0 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Reads `/proc/stat` (proc(5)): all but idle, iowait and the guests, which count as user.
+fn machine_ticks(stat: &str) -> f64 {
+    let fields = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    let busy = [0, 1, 2, 5, 6, 7];
+    busy.iter().filter_map(|place| ticks.get(*place)).sum()
 }
 
 /// Reads `/proc/PID/stat` (proc(5)): the fields after the name, which may hold anything.
@@ -102,7 +157,15 @@ fn parse(stat: &str, tick_ms: f64) -> Option<Process> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::parse;
+    use super::{machine_ticks, parse};
+
+    #[test]
+    fn idle_and_waiting_is_not_busy() {
+        assert_eq!(
+            machine_ticks("cpu  10 1 5 900 80 2 3 4 10 0\ncpu0 1 1 1\n"),
+            25.0
+        );
+    }
 
     #[test]
     fn times_are_read_behind_a_name_with_spaces_and_parentheses() {

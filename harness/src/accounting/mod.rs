@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::environment::{EnvironmentError, PostgresFacts, RunDatabase};
 use crate::work::{Accounts, Spread, Work};
 
+use cpu::Busy;
 pub use cpu::Processes;
 use postgres::{Counters, Reading, Settled};
 pub use prometheus::label;
@@ -56,6 +57,7 @@ struct Mark {
     reading: Reading,
     published: Option<f64>,
     cpu: BTreeMap<String, Option<f64>>,
+    busy: Busy,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,19 @@ struct Totals {
     wal_bytes: i64,
     messages: Option<f64>,
     cpu_ms: BTreeMap<String, Option<f64>>,
+    others_ms: f64,
+    given_ms: f64,
+}
+
+/// What the accounts say in the end.
+#[derive(Debug)]
+pub struct Balance {
+    /// The counts.
+    pub accounts: Accounts,
+    /// What could not be counted.
+    pub gaps: Vec<String>,
+    /// The share of the machine's CPU that other processes took while load was on, 0 to 1.
+    pub others_share: f64,
 }
 
 impl Accountant {
@@ -107,10 +122,12 @@ impl Accountant {
     pub async fn resume(&mut self, client: &Client) -> Result<(), EnvironmentError> {
         let published = self.published(client).await;
         self.last = self.stable().await?;
+        let (cpu, busy) = (self.processes.cpu_ms(), self.processes.busy());
         self.since = Some(Mark {
             reading: self.last,
             published,
-            cpu: self.processes.cpu_ms(),
+            cpu,
+            busy,
         });
         Ok(())
     }
@@ -151,9 +168,12 @@ impl Accountant {
             return Ok(());
         };
         let cpu = self.processes.cpu_ms();
+        let (others, given) = self.processes.busy().others_since(mark.busy);
         let spent = self.stable().await?.since(mark.reading);
         let published = self.published(client).await;
         let total = &mut self.total;
+        total.others_ms += others;
+        total.given_ms += given;
         total.statements = sum(total.statements, spent.statements);
         total.wal_bytes += spent.wal_position;
         let messages = match self.broker {
@@ -184,8 +204,7 @@ impl Accountant {
     }
 
     /// Closes the accounts of `tasks` tasks, once the cluster is gone. `own_flushes` is the number
-    /// of WAL flushes that the harness itself caused in between. Returns what could not be
-    /// counted, too.
+    /// of WAL flushes that the harness itself caused in between.
     ///
     /// # Errors
     /// PostgreSQL does not answer.
@@ -193,7 +212,7 @@ impl Accountant {
         mut self,
         tasks: u64,
         own_flushes: u64,
-    ) -> Result<(Accounts, Vec<String>), EnvironmentError> {
+    ) -> Result<Balance, EnvironmentError> {
         let end = self.counters.settled().await?;
         self.counters.close().await?;
         let a_task = |count: f64| count / tasks.max(1) as f64;
@@ -220,14 +239,17 @@ impl Accountant {
             .filter_map(|(name, counts)| Some((name, Spread::of(counts)?)))
             .collect();
         let gaps = gaps(&mean, self.broker);
-        Ok((
-            Accounts {
-                mean,
-                each,
-                cpu_ms_by_process: by_process,
-            },
+        let accounts = Accounts {
+            mean,
+            each,
+            cpu_ms_by_process: by_process,
+        };
+        let others_share = self.total.others_ms / self.total.given_ms.max(1.0);
+        Ok(Balance {
+            accounts,
             gaps,
-        ))
+            others_share,
+        })
     }
 
     async fn stable(&mut self) -> Result<Reading, EnvironmentError> {
