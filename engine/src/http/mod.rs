@@ -1,6 +1,7 @@
 //! The HTTP API: routes, and the OpenAPI document that is made from them.
 
 mod auth;
+mod body;
 pub mod problem;
 pub mod status;
 pub mod tasks;
@@ -53,13 +54,16 @@ pub fn openapi() -> String {
 /// All routes of an orchestrator.
 pub fn routes(api: Api, health: Health, token: Option<&str>, body_bytes_max: usize) -> Router {
     let tasks = Router::new()
-        .route("/v1/tasks", post(tasks::create_task))
+        .route(
+            "/v1/tasks",
+            post(tasks::create_task).layer(from_fn_with_state(body_bytes_max, body::limit)),
+        )
         .route("/v1/tasks/{task_uuid}", get(tasks::get_task))
         .route(
             "/v1/tasks/{task_uuid}/transitions",
             get(tasks::get_transitions),
         )
-        .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(DefaultBodyLimit::disable()) // ours is in front
         .layer(from_fn_with_state(RequiredToken::new(token), auth::require))
         .with_state(api);
     Router::new()

@@ -229,12 +229,7 @@ fn read_body(
     if !content_type.is_some_and(|value| value.starts_with("application/json")) {
         return Err(Problem::not_json());
     }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
-            "the body is larger than this orchestrator takes (STEPMARK_BODY_BYTES_MAX)".to_owned(),
-        ),
-        _ => Problem::malformed(rejection.body_text()),
-    })?;
+    let body = body.map_err(|rejection| Problem::malformed(rejection.body_text()))?;
     let text = std::str::from_utf8(&body)
         .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
     let request = serde_json::from_str(text).map_err(|error| {
