@@ -5,7 +5,7 @@
 //! the cluster is stopped, PostgreSQL's statistics are complete, and every task is judged.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -126,6 +126,7 @@ impl Measurement {
             database_url: database.engine_url.clone(),
             broker: plan.broker,
             rabbitmq_url: amqp_url.clone(),
+            settings: BTreeMap::new(),
         };
         let cluster =
             Cluster::start(binaries, &scenario.topology, &connections, &logs, guardian).await?;

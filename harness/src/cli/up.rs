@@ -64,6 +64,7 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
             database_url: database.engine_url.clone(),
             broker: args.broker,
             rabbitmq_url: amqp_url,
+            settings: BTreeMap::new(),
         };
         let topology = Topology {
             orchestrators: args.orchestrators,

@@ -26,6 +26,8 @@ pub struct Connections {
     pub broker: Broker,
     /// RabbitMQ's URL; needed where it is the broker.
     pub rabbitmq_url: Option<String>,
+    /// Settings of the engine that differ from its defaults: environment variables.
+    pub settings: BTreeMap<&'static str, String>,
 }
 
 /// A running cluster. Dropping it kills its processes; [`Cluster::stop`] ends them in order.
@@ -154,6 +156,7 @@ fn environment(
         ),
         ("STEPMARK_INSTANCE", name.to_owned()),
     ]);
+    environment.extend(connections.settings.clone());
     if let Some(url) = &connections.rabbitmq_url {
         environment.insert("STEPMARK_RABBITMQ_URL", url.clone());
     }
