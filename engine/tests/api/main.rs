@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod client;
+mod crashes;
 mod create;
 mod limits;
 mod outages;
