@@ -1,6 +1,7 @@
 //! The SQL of the engine on a real PostgreSQL: against the pure model, in races, and its cost.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod asynchronous;
 mod convergence;
 mod cost;
 mod create;
