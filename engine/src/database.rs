@@ -82,7 +82,8 @@ pub async fn prepare(options: &PgConnectOptions, patience: Duration) -> Result<(
         .await?;
     pgmq::install::install_sql_from_embedded(&pool).await?;
     pool.close().await;
-    MIGRATIONS.run(&mut lock).await?;
+    // Not `run`: its future could not be spawned, for the lifetime in its `Acquire`.
+    MIGRATIONS.run_direct(None, &mut lock, false).await?;
     lock.close().await?; // which gives the advisory lock back
     Ok(())
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use stepmark_engine::config::WorkerConfig;
 use stepmark_engine::worker::{Outcome, Step, StepError, Worker};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::support::{Database, Orchestrator, RunningWorker, eventually, template_folder};
@@ -229,4 +231,11 @@ async fn a_retry_comes_when_its_backoff_is_over_and_not_at_the_next_sweep() {
     })
     .await;
     assert_eq!(client.ended(&uuid).await["state"], "Complete");
+}
+
+/// It is enough that this compiles.
+#[test]
+fn a_worker_can_be_spawned_beside_other_work() {
+    fn spawnable<T: Send + 'static>(_: fn(Worker, WorkerConfig) -> T) {}
+    spawnable(|worker, config| worker.run(config, CancellationToken::new()));
 }
