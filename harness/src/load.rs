@@ -64,7 +64,8 @@ fn last_words(error: &Option<ClientError>) -> String {
 }
 
 impl Load<'_> {
-    /// Runs the tasks with these numbers to their ends; `on_end` is told of each as it ends.
+    /// Runs the tasks with these numbers to their ends; `on_end` is told of each as it ends. No
+    /// more are begun once one has come to none: the run is spoiled, and each might take as long.
     /// Returns the time from the first request to the last end.
     pub async fn drive(&self, numbers: Range<u64>, on_end: impl Fn(Sample)) -> Duration {
         let started = Instant::now();
@@ -73,7 +74,11 @@ impl Load<'_> {
         let lane = || async move {
             while next.get() < end {
                 let number = next.replace(next.get() + 1);
-                on_end(self.run_task(number).await);
+                let sample = self.run_task(number).await;
+                if sample.outcome.is_err() {
+                    next.set(end);
+                }
+                on_end(sample);
             }
         };
         join_all((0..self.concurrency).map(|_| lane())).await;

@@ -18,7 +18,7 @@ use crate::accounting::{Accountant, Balance, Processes, SETTLE};
 use crate::audit::{self, AuditError};
 use crate::binaries::Binaries;
 use crate::client::Client;
-use crate::cluster::{Cluster, ClusterError, Connections};
+use crate::cluster::{Cluster, ClusterError, Connections, Faults};
 use crate::environment::{
     EnvironmentError, PostgresFacts, PostgresServer, RabbitMqServer, RunDatabase,
 };
@@ -58,6 +58,9 @@ pub enum RunError {
     /// The audit cannot be read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// An instance died again and again.
+    #[error("an instance was given up: the run was broken off")]
+    GivenUp,
     /// A file of the report cannot be written.
     #[error("{path}: {error}")]
     File {
@@ -134,10 +137,10 @@ impl Measurement {
         let run_id = Uuid::new_v4().simple().to_string();
         let seen = RefCell::new(Seen::new());
         let load = load(&client, scenario, &run_id, plan.concurrency);
-        load.drive(0..plan.warmup, |sample| {
-            seen.borrow_mut().take(scenario, sample)
-        })
-        .await;
+        let warm_up = load.drive(0..plan.warmup, |sample| {
+            seen.borrow_mut().take(scenario, sample);
+        });
+        unless_given_up(cluster.faults(), warm_up).await?;
 
         let idle_since = Instant::now();
         let healthz = format!("{}/healthz", client.orchestrators()[0]);
@@ -205,11 +208,13 @@ impl Measurement {
         if self.plan.concurrency == 1 {
             // Accounting lies between the tasks, outside of every clock.
             for number in self.next..end {
-                busy += load.drive(number..number + 1, &take).await;
+                let faults = self.cluster.faults();
+                busy += unless_given_up(faults, load.drive(number..number + 1, &take)).await?;
                 self.accountant.task_ended().await?;
             }
         } else {
-            busy = load.drive(self.next..end, &take).await;
+            let faults = self.cluster.faults();
+            busy = unless_given_up(faults, load.drive(self.next..end, &take)).await?;
         }
         self.accountant.pause(&self.client).await?;
         self.next = end;
@@ -339,6 +344,17 @@ impl Seen {
                 self.asked.insert(name);
             }
         }
+    }
+}
+
+/// Load, broken off when an instance is given up.
+async fn unless_given_up(
+    faults: &Faults,
+    load: impl Future<Output = Duration>,
+) -> Result<Duration, RunError> {
+    tokio::select! {
+        busy = load => Ok(busy),
+        () = faults.given_up() => Err(RunError::GivenUp),
     }
 }
 

@@ -161,6 +161,21 @@ async fn a_refusal_is_final_and_says_why() {
 }
 
 #[tokio::test]
+async fn after_a_task_that_came_to_no_end_no_more_are_begun() {
+    let posts = vec![(201, task("StepsInProcess")), (422, json!({}))];
+    let gets = vec![(200, task("Complete"))];
+    let (url, script) = play(Script {
+        posts,
+        gets,
+        under_way: 8,
+        ..Script::default()
+    })
+    .await;
+    let samples = drive(&Client::new(vec![url]), 100, 1).await;
+    assert_eq!((samples.len(), script.lock().unwrap().keys.len()), (2, 2));
+}
+
+#[tokio::test]
 async fn an_orchestrator_that_comes_back_is_found_again() {
     let posts = vec![(201, task("StepsInProcess"))];
     let gets = vec![(200, task("Complete"))];

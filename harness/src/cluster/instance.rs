@@ -201,9 +201,9 @@ impl Supervisor {
                 restarts += 1;
                 if restarts > RESTARTS_MAX {
                     let name = &self.program.name;
-                    return self
-                        .faults
-                        .add(format!("{name} was given up: {RESTARTS_MAX} restarts"));
+                    let given_up = format!("{name} was given up after {RESTARTS_MAX} restarts");
+                    self.faults.add(given_up);
+                    return self.faults.given_up.cancel();
                 }
                 let launched = tokio::select! {
                     launched = launch(&self.program, &self.guardian) => launched,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use stepmark_servers::Guardian;
+use tokio_util::sync::CancellationToken;
 
 use crate::binaries::Binaries;
 use crate::broker::Broker;
@@ -40,20 +41,28 @@ pub struct Cluster {
 
 /// What happened to instances that must not happen in a measured run.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Vec<String>>>);
+pub struct Faults {
+    all: Arc<Mutex<Vec<String>>>,
+    given_up: CancellationToken,
+}
 
 impl Faults {
     /// All faults so far, in order.
     pub fn all(&self) -> Vec<String> {
-        self.0
+        self.all
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
+    /// Waits until an instance is given up: no task can be counted on to end then.
+    pub async fn given_up(&self) {
+        self.given_up.cancelled().await;
+    }
+
     fn add(&self, fault: String) {
         tracing::warn!("{fault}");
-        self.0
+        self.all
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(fault);

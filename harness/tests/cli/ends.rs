@@ -44,6 +44,22 @@ fn a_killed_worker_is_started_again_and_the_run_shows_no_figure() {
 }
 
 #[test]
+fn an_orchestrator_that_does_not_come_back_ends_the_run_at_once() {
+    // The script's orchestrator makes its tables at every start, so it starts but once.
+    let run = bench("given_up", "").start_until(UNDER_WAY);
+    let orchestrator = run.pid_of("orchestrator-1");
+    kill(orchestrator, Signal::KILL);
+    let finished = run.finish();
+    finished.assert_invalid(&format!(
+        "orchestrator-1 (pid {orchestrator}) ended by signal 9"
+    ));
+    assert!(
+        finished.stdout.contains("orchestrator-1 was given up"),
+        "{finished:?}"
+    );
+}
+
+#[test]
 fn after_a_run_nothing_is_left() {
     let run = bench("nothing_left", "").start_until(UNDER_WAY);
     let pids = descendants(run.child.id());
