@@ -12,6 +12,9 @@ BEGIN
 END $$;
 CREATE INDEX q_stepmark_dispatch_namespace
     ON pgmq.q_stepmark_dispatch ((message ->> 'namespace'), msg_id);
+-- PGMQ's own reading functions look for visible messages by this; nothing here does.
+DROP INDEX pgmq.q_stepmark_dispatch_vt_idx;
+DROP INDEX pgmq.q_stepmark_completions_vt_idx;
 -- A queue's table is all churn: vacuum by count of dead rows, not by a share of the live ones.
 ALTER TABLE pgmq.q_stepmark_dispatch SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);

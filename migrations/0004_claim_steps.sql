@@ -1,14 +1,16 @@
 -- Enqueued → InProgress for the steps of any number of dispatch messages. A message whose step is
 -- not Enqueued (claimed already, or a duplicate) changes nothing.
 --
--- RabbitMQ: the messages have been delivered and name the steps (p_task_ids, p_step_nos).
--- PGMQ: these are NULL, and up to p_max messages of p_namespaces are taken here. Taking is deleting:
--- the row's lock is its visibility timeout, and an aborted claim puts it back at once. Fewer than
--- p_max rows mean that no message was left: those that claim nothing are taken too, and make room
--- for others. What comes later calls by NOTIFY. The commit may then be asynchronous: what it loses
--- in a crash, the message brings back, because taking the message is lost with it.
+-- RabbitMQ: the messages have been delivered and name the steps (p_task_ids, p_step_nos; sorted, so
+-- that all lock in key order).
+-- PGMQ: up to p_max messages of p_namespaces are taken here. Taking is deleting: the row's lock is
+-- its visibility timeout, and an aborted claim puts it back at once. Fewer than p_max rows mean that
+-- no message was left: those that claim nothing are taken too, and make room for others. What comes
+-- later calls by NOTIFY. The commit may then be asynchronous: what it loses in a crash, the message
+-- brings back, because taking the message is lost with it.
 --
--- (In PL/pgSQL, like all that is called for each message: a function in SQL is planned at each call.)
+-- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each call),
+-- and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
 CREATE FUNCTION claim_steps(
     p_namespaces text[], p_max integer, p_task_ids bigint[], p_step_nos integer[],
     p_worker text, p_lease_ms bigint
@@ -19,35 +21,39 @@ CREATE FUNCTION claim_steps(
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    from_queue boolean := p_task_ids IS NULL;
-    room integer := p_max;
+    called text;
+    room integer;
     claimed integer;
+    taken_task_ids bigint[];
+    taken_step_nos integer[];
 BEGIN
-    IF from_queue THEN
+    IF p_namespaces IS NOT NULL THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
     LOOP
-        IF from_queue THEN
-            -- Namespaces in random order, so that a busy one can't starve the others.
-            WITH picked AS MATERIALIZED (
-                SELECT m.msg_id
-                FROM (SELECT unnest(p_namespaces) AS namespace ORDER BY random()) AS n
-                CROSS JOIN LATERAL (
-                    SELECT q.msg_id FROM pgmq.q_stepmark_dispatch q
-                    WHERE q.message ->> 'namespace' = n.namespace AND q.vt <= clock_timestamp()
-                    ORDER BY q.msg_id LIMIT room
-                    FOR UPDATE SKIP LOCKED
-                ) AS m
-                LIMIT room
-            ), taken AS (
-                DELETE FROM pgmq.q_stepmark_dispatch q USING picked
-                WHERE q.msg_id = picked.msg_id
-                RETURNING q.message
-            )
-            SELECT array_agg((message ->> 'task_id')::bigint),
-                array_agg((message ->> 'step_no')::integer)
-            INTO p_task_ids, p_step_nos FROM taken;
-            EXIT WHEN p_task_ids IS NULL;
+        IF p_namespaces IS NOT NULL THEN
+            room := p_max;
+            p_task_ids := '{}';
+            p_step_nos := '{}';
+            FOREACH called IN ARRAY p_namespaces LOOP
+                WITH taken AS (
+                    DELETE FROM pgmq.q_stepmark_dispatch WHERE msg_id = ANY (ARRAY(
+                        SELECT q.msg_id FROM pgmq.q_stepmark_dispatch q
+                        WHERE q.message ->> 'namespace' = called AND q.vt <= clock_timestamp()
+                        ORDER BY q.msg_id LIMIT room
+                        FOR UPDATE SKIP LOCKED))
+                    RETURNING message
+                )
+                SELECT array_agg((message ->> 'task_id')::bigint),
+                    array_agg((message ->> 'step_no')::integer)
+                INTO taken_task_ids, taken_step_nos FROM taken;
+                CONTINUE WHEN taken_task_ids IS NULL;
+                p_task_ids := p_task_ids || taken_task_ids;
+                p_step_nos := p_step_nos || taken_step_nos;
+                room := p_max - cardinality(p_task_ids);
+                EXIT WHEN room = 0;
+            END LOOP;
+            EXIT WHEN room = p_max;
         END IF;
 
         RETURN QUERY
@@ -56,9 +62,7 @@ BEGIN
             SET state = 'InProgress', attempts = s.attempts + 1,
                 transition_count = s.transition_count + 1, claim_token = gen_random_uuid(),
                 claimed_by = p_worker, lease_expires_at = now() + p_lease_ms * interval '1 ms'
-            FROM (
-                SELECT * FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no) ORDER BY 1, 2
-            ) AS m
+            FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
             WHERE s.task_id = m.task_id AND s.step_no = m.step_no AND s.state = 'Enqueued'
             RETURNING s.task_id, s.step_no, s.name, s.attempts, s.max_attempts, s.claim_token,
                 s.transition_count, s.parents
@@ -69,18 +73,17 @@ BEGIN
             FROM claimed c
         )
         SELECT c.task_id, c.step_no, c.claim_token, t.task_uuid, t.namespace, c.name, ts.handler,
-            c.attempts, c.max_attempts, ts.backoff_initial_ms, ts.backoff_max_ms,
-            t.context::text, coalesce((
+            c.attempts, c.max_attempts, ts.backoff_initial_ms, ts.backoff_max_ms, t.context::text, (
                 SELECT jsonb_object_agg(p.name, p.result)
                 FROM unnest(c.parents) AS e (parent_no)
                 JOIN workflow_steps p ON p.task_id = c.task_id AND p.step_no = e.parent_no
-            ), '{}')::text
+            )::text
         FROM claimed c
         JOIN tasks t ON t.task_id = c.task_id
         JOIN template_steps ts ON ts.template_id = t.template_id AND ts.step_no = c.step_no;
         GET DIAGNOSTICS claimed = ROW_COUNT;
-        EXIT WHEN NOT from_queue OR cardinality(p_task_ids) < room OR claimed = room;
-        room := room - claimed;
+        EXIT WHEN p_namespaces IS NULL OR room > 0 OR claimed = p_max;
+        p_max := p_max - claimed;
     END LOOP;
 END $$;
 
@@ -98,11 +101,7 @@ BEGIN
         UPDATE workflow_steps s
         SET state = 'Enqueued', attempts = s.attempts - 1, claim_token = NULL,
             lease_expires_at = NULL, transition_count = s.transition_count + 1
-        FROM (
-            SELECT * FROM unnest(p_task_ids, p_step_nos, p_claim_tokens)
-                AS m (task_id, step_no, claim_token)
-            ORDER BY 1, 2
-        ) AS m
+        FROM unnest(p_task_ids, p_step_nos, p_claim_tokens) AS m (task_id, step_no, claim_token)
         WHERE s.task_id = m.task_id AND s.step_no = m.step_no AND s.state = 'InProgress'
             AND s.claim_token = m.claim_token
         RETURNING s.task_id, s.step_no, s.transition_count, s.attempts

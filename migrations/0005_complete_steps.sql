@@ -1,7 +1,8 @@
 -- InProgress → EnqueuedForOrchestration: stores the outcomes of any number of steps with their
 -- audit and completion messages, in one durable commit. Only the holder of the claim token may
 -- store one: a late result of a lost lease is fenced, which is an outcome and not an error.
--- accepted tells for each element whether it was stored.
+-- accepted tells for each element whether it was stored. The steps come sorted, so that all lock in
+-- key order.
 
 CREATE FUNCTION complete_steps(
     p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_claim_tokens uuid[],
@@ -18,12 +19,9 @@ BEGIN
         SET state = 'EnqueuedForOrchestration', outcome = m.outcome::step_outcome,
             result = m.result::jsonb, error = m.error::jsonb, retry_after_ms = m.retry_after_ms,
             lease_expires_at = NULL, transition_count = s.transition_count + 1
-        FROM (
-            SELECT * FROM unnest(p_task_ids, p_step_nos, p_claim_tokens, p_outcomes, p_results,
-                    p_errors, p_retry_after_ms) WITH ORDINALITY
-                AS m (task_id, step_no, claim_token, outcome, result, error, retry_after_ms, nr)
-            ORDER BY 1, 2
-        ) AS m
+        FROM unnest(p_task_ids, p_step_nos, p_claim_tokens, p_outcomes, p_results, p_errors,
+                p_retry_after_ms) WITH ORDINALITY
+            AS m (task_id, step_no, claim_token, outcome, result, error, retry_after_ms, nr)
         WHERE s.task_id = m.task_id AND s.step_no = m.step_no AND s.state = 'InProgress'
             AND s.claim_token = m.claim_token
         RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, m.nr

@@ -113,7 +113,9 @@ BEGIN
 
     -- The lock comes first and in a statement of its own: the next one's snapshot is then younger
     -- than the lock, and sees what the last holder did. In one statement, two orchestrators that
-    -- complete two parents at the same moment would leave the child Pending for ever.
+    -- complete two parents at the same moment could leave the child Pending for ever. (Counting on
+    -- the child's own row is a second safeguard; but steps are locked in no order of their own here,
+    -- so that without the lock there would be deadlocks too.)
     PERFORM 1 FROM tasks t WHERE t.task_id = ANY (p_task_ids)
     ORDER BY t.task_id FOR NO KEY UPDATE;
 
@@ -126,9 +128,7 @@ BEGIN
             retry_at = CASE WHEN s.outcome = 'Retry' AND s.attempts < s.max_attempts
                 THEN now() + s.retry_after_ms * interval '1 ms' END,
             claim_token = NULL, transition_count = s.transition_count + 1
-        FROM (
-            SELECT * FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no) ORDER BY 1, 2
-        ) AS m
+        FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
         WHERE s.task_id = m.task_id AND s.step_no = m.step_no
             AND s.state = 'EnqueuedForOrchestration'
         RETURNING s.task_id, s.step_no, s.state, s.transition_count, s.attempts, s.retry_after_ms
@@ -161,7 +161,6 @@ BEGIN
                 unnest(parent.children) AS e (step_no)
             WHERE d.state = 'Complete'
             GROUP BY parent.task_id, e.step_no
-            ORDER BY 1, 2
         ) AS c
         WHERE child.task_id = c.task_id AND child.step_no = c.step_no AND child.state = 'Pending'
         RETURNING child.task_id, child.step_no, child.state, child.transition_count

@@ -54,6 +54,7 @@ pub fn options(url: &str, application_name: &str) -> Result<PgConnectOptions, Da
         ("search_path", "stepmark,public"),
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
         ("jit", "off"),

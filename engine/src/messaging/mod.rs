@@ -67,8 +67,9 @@ pub type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 /// What a lane does to the steps that messages name: one set-based statement.
 pub trait Phase: Send + Sync {
-    /// The statement that takes up to `max` messages from PGMQ itself, in its transaction.
-    fn taking(&self, max: i32) -> Statement<'_>;
+    /// The statement that takes up to `max` messages from PGMQ itself, in its transaction; of these
+    /// namespaces, where it is about dispatch messages.
+    fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a>;
 
     /// The statement for messages that have been delivered; in key order.
     fn delivered(&self, steps: &[StepRef]) -> Statement<'_>;

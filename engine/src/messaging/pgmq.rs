@@ -71,14 +71,22 @@ pub(super) async fn listener(
 struct PgmqQueue {
     listener: PgListener,
     source: Source,
+    /// Namespaces to take from: those that have called since the last wait; all at a sweep.
+    called: Vec<String>,
     looked: bool,
 }
 
 impl PgmqQueue {
-    /// Whether a call is for this lane's queue.
-    fn concerns(&self, call: &PgNotification) -> bool {
+    /// Takes note of a call; whether it is for this lane's queue.
+    fn note(&mut self, call: &PgNotification) -> bool {
         match &self.source {
-            Source::Dispatches(namespaces) => namespaces.iter().any(|ns| ns == call.payload()),
+            Source::Dispatches(namespaces) => {
+                let concerns = namespaces.iter().any(|ns| ns == call.payload());
+                if concerns && !self.called.iter().any(|ns| ns == call.payload()) {
+                    self.called.push(call.payload().to_owned());
+                }
+                concerns
+            }
             Source::Completions(waiters) => {
                 if call.channel() == waiters::CHANNEL {
                     waiters.hear(call.payload());
@@ -88,28 +96,41 @@ impl PgmqQueue {
         }
     }
 
+    /// Looks everywhere: nobody has called, or calls may have been missed.
+    fn look_everywhere(&mut self) {
+        match &self.source {
+            Source::Dispatches(namespaces) => self.called.clone_from(namespaces),
+            Source::Completions(waiters) => waiters.wake_all(),
+        }
+    }
+
     async fn next_call(&mut self) -> Result<(), sqlx::Error> {
-        // None: the connection was lost and calls with it, so look.
-        while let Some(call) = self.listener.try_recv().await? {
-            if self.concerns(&call) {
-                return Ok(());
+        loop {
+            match self.listener.try_recv().await? {
+                Some(call) if !self.note(&call) => {}
+                Some(_) => return Ok(()),
+                None => {
+                    // The connection was lost, and calls with it.
+                    self.look_everywhere();
+                    return Ok(());
+                }
             }
         }
-        if let Source::Completions(waiters) = &self.source {
-            waiters.wake_all();
-        }
-        Ok(())
     }
 }
 
 impl Queue for PgmqQueue {
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
         Box::pin(async move {
+            self.called.clear();
             // What lay there before the lane began to listen has called nobody.
-            if std::mem::replace(&mut self.looked, true)
-                && let Ok(called) = tokio::time::timeout(patience, self.next_call()).await
-            {
-                called?;
+            if !std::mem::replace(&mut self.looked, true) {
+                self.look_everywhere();
+                return Ok(());
+            }
+            match tokio::time::timeout(patience, self.next_call()).await {
+                Ok(called) => called?,
+                Err(_) => self.look_everywhere(),
             }
             Ok(())
         })
@@ -123,9 +144,13 @@ impl Queue for PgmqQueue {
         Box::pin(async move {
             // The statement sees whatever these calls have announced.
             while let Some(call) = self.listener.next_buffered() {
-                self.concerns(&call);
+                self.note(&call);
             }
-            let statement = phase.taking(i32::try_from(max).unwrap_or(i32::MAX));
+            if !self.called.is_empty() {
+                self.called.rotate_left(1); // so that a busy namespace can't starve the others
+            }
+            let max = i32::try_from(max).unwrap_or(i32::MAX);
+            let statement = phase.taking(&self.called, max);
             Ok(statement.fetch_all(&mut self.listener).await?)
         })
     }
@@ -157,6 +182,7 @@ impl MessagingService for Pgmq {
             Ok(Box::new(PgmqQueue {
                 listener,
                 source,
+                called: Vec::new(),
                 looked: false,
             }) as Box<dyn Queue>)
         })

@@ -23,7 +23,7 @@ use crate::waiters::Waiters;
 struct Processing;
 
 impl Phase for Processing {
-    fn taking(&self, max: i32) -> Statement<'_> {
+    fn taking<'a>(&'a self, _namespaces: &'a [String], max: i32) -> Statement<'a> {
         sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
     }
 

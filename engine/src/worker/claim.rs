@@ -50,7 +50,9 @@ impl FromRow<'_, PgRow> for Claim {
                 attempt: row.try_get("attempt")?,
                 max_attempts,
                 context: row.try_get("context")?,
-                parent_results: row.try_get("parent_results")?,
+                parent_results: row
+                    .try_get::<Option<String>, _>("parent_results")?
+                    .unwrap_or_else(|| "{}".to_owned()),
             },
         })
     }
@@ -58,15 +60,14 @@ impl FromRow<'_, PgRow> for Claim {
 
 /// Enqueued → InProgress.
 pub(super) struct Claiming {
-    namespaces: Vec<String>,
     worker: String,
     lease_ms: i64,
 }
 
 impl Phase for Claiming {
-    fn taking(&self, max: i32) -> Statement<'_> {
+    fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a> {
         sqlx::query(include_str!("../../sql/claim_taken.sql"))
-            .bind(&self.namespaces)
+            .bind(namespaces)
             .bind(max)
             .bind(&self.worker)
             .bind(self.lease_ms)
@@ -86,6 +87,7 @@ impl Phase for Claiming {
 pub(super) struct ClaimLane {
     config: WorkerConfig,
     claiming: Claiming,
+    namespaces: Vec<String>,
     messaging: Arc<dyn MessagingService>,
     flight: Flight,
 }
@@ -99,13 +101,13 @@ impl ClaimLane {
     ) -> Self {
         let worker = config.engine.instance.clone();
         let claiming = Claiming {
-            namespaces,
             worker,
             lease_ms: config.lease_ms.into(),
         };
         Self {
             config,
             claiming,
+            namespaces,
             messaging,
             flight,
         }
@@ -139,7 +141,7 @@ impl ClaimLane {
         let queue = match queue {
             Some(queue) => queue,
             None => {
-                let source = Source::Dispatches(self.claiming.namespaces.clone());
+                let source = Source::Dispatches(self.namespaces.clone());
                 let prefetch = u16::try_from(self.config.concurrency).unwrap_or(u16::MAX);
                 queue.insert(self.messaging.open(source, prefetch).await?)
             }

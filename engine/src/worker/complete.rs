@@ -99,6 +99,8 @@ impl CompleteLane {
     pub(super) async fn run(mut self) {
         let mut batch = Vec::new();
         while self.attempted.recv_many(&mut batch, self.batch_max).await > 0 {
+            // All who lock several steps do so in key order.
+            batch.sort_unstable_by_key(|one| (one.step_ref.task_id, one.step_ref.step_no));
             self.store(&batch).await;
             batch.clear();
         }

@@ -160,6 +160,8 @@ async fn give_back(
     if unfinished.is_empty() {
         return;
     }
+    let mut unfinished = unfinished;
+    unfinished.sort_unstable_by_key(|(_, step)| (step.task_id, step.step_no));
     let (tokens, steps): (Vec<Uuid>, Vec<StepRef>) = unfinished.into_iter().unzip();
     let (task_ids, step_nos) = messaging::arrays(&steps);
     let released = async {

@@ -222,7 +222,7 @@ async fn any_valid_namespace_has_a_queue(mut transport: Transport) {
 struct Processing;
 
 impl Phase for Processing {
-    fn taking(&self, max: i32) -> Statement<'_> {
+    fn taking<'a>(&'a self, _namespaces: &'a [String], max: i32) -> Statement<'a> {
         sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
     }
 

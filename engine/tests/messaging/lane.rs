@@ -19,9 +19,9 @@ pub struct Claiming {
 }
 
 impl Phase for Claiming {
-    fn taking(&self, max: i32) -> Statement<'_> {
+    fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a> {
         sqlx::query(include_str!("../../sql/claim_taken.sql"))
-            .bind(&self.namespaces)
+            .bind(namespaces)
             .bind(max)
             .bind("tester")
             .bind(30_000_i64)
@@ -42,9 +42,9 @@ impl Phase for Claiming {
 struct Failing<'a>(&'a Claiming);
 
 impl Phase for Failing<'_> {
-    fn taking(&self, max: i32) -> Statement<'_> {
+    fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a> {
         failing(include_str!("../../sql/claim_taken.sql"))
-            .bind(&self.0.namespaces)
+            .bind(namespaces)
             .bind(max)
             .bind("tester")
             .bind(30_000_i64)

@@ -29,6 +29,9 @@ pub fn postgres() -> &'static Postgres {
                 runtime.block_on(prepared).unwrap();
             });
         });
+        // What must hold of every row is checked at every write.
+        let enforce = "SELECT stepmark.enforce_checks();\n";
+        server.psql(MIGRATED, enforce, &[]).unwrap();
         server
     })
 }
