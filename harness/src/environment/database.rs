@@ -65,8 +65,12 @@ impl RunDatabase {
         if let Err(error) = harness.execute(extension).await {
             tracing::warn!(%error, "pg_stat_statements is not available");
         }
-        let (host, port) = (admin.get_host(), admin.get_port());
-        let engine_url = format!("postgres://{role}:{password}@{host}:{port}/{engine_database}");
+        let engine = admin
+            .clone()
+            .username(role)
+            .password(&password)
+            .database(engine_database);
+        let engine_url = engine.to_url_lossy().to_string();
         Ok(RunDatabase {
             names,
             engine_url,

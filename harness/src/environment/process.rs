@@ -48,7 +48,8 @@ impl Backend for Process {
             }
             let server = self.postgres.as_ref().expect("it was started above");
             Ok(PostgresServer {
-                admin_url: server.superuser_url("postgres"),
+                // As an engine on the database's own machine would: over the socket.
+                admin_url: server.socket_url("postgres", "postgres"),
                 pid: server.pid(),
                 data_dir: Some(server.data_dir()),
             })
