@@ -100,8 +100,8 @@ pub struct OrchestratorConfig {
     /// Largest request body, in bytes.
     #[arg(long, env = "STEPMARK_BODY_BYTES_MAX", default_value_t = 1 << 20)]
     pub body_bytes_max: usize,
-    /// Connections that serve reads over HTTP.
-    #[arg(long, env = "STEPMARK_READ_CONNECTIONS", default_value_t = 4, value_parser = at_least_one)]
+    /// Connections that read tasks, each taking all requests that wait.
+    #[arg(long, env = "STEPMARK_READ_CONNECTIONS", default_value_t = 2, value_parser = at_least_one)]
     pub read_connections: u32,
     /// Expired leases after which a step ends in Error.
     #[arg(long, env = "STEPMARK_LEASE_EXPIRIES_MAX", default_value_t = 5, value_parser = at_least_one)]
@@ -113,10 +113,8 @@ pub struct OrchestratorConfig {
 
 /// Configuration of a worker program.
 #[derive(Debug, Clone, Parser)]
-#[command(
-    about = "A stepmark worker: claims steps, runs their handlers, stores the outcomes. \
-    Every flag can be set by its environment variable."
-)]
+#[command(about = "A stepmark worker: claims steps, runs their handlers, stores the outcomes. \
+    Every flag can be set by its environment variable.")]
 pub struct WorkerConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -124,6 +122,9 @@ pub struct WorkerConfig {
     /// Steps that run at once.
     #[arg(long, env = "STEPMARK_CONCURRENCY", default_value_t = 100, value_parser = at_least_one)]
     pub concurrency: u32,
+    /// Threads that run the lanes and the handlers; more than one pays for handlers that compute.
+    #[arg(long, env = "STEPMARK_THREADS", default_value_t = 1, value_parser = at_least_one)]
+    pub threads: u32,
     /// How long a claimed step is this worker's own, in ms; then another may take it over.
     #[arg(long, env = "STEPMARK_LEASE_MS", default_value_t = 30_000, value_parser = at_least_one)]
     pub lease_ms: u32,
@@ -133,12 +134,7 @@ pub struct WorkerConfig {
 }
 
 /// Version of the binaries, with the revision of the sources that they are built from.
-pub const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (",
-    env!("STEPMARK_REVISION"),
-    ")"
-);
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STEPMARK_REVISION"), ")");
 
 /// Environment variables of the harness, which may stand beside the engine's own.
 const HARNESS_VARIABLES: &[&str] = &[
@@ -251,25 +247,15 @@ mod tests {
 
     fn config(arguments: &[&str]) -> EngineConfig {
         let url = ["worker", "--database-url", "postgres://localhost/x"];
-        WorkerConfig::try_parse_from(url.iter().chain(arguments))
-            .unwrap()
-            .engine
+        WorkerConfig::try_parse_from(url.iter().chain(arguments)).unwrap().engine
     }
 
     #[test]
     fn listening_beyond_loopback_needs_a_token() {
         let open = config(&["--listen", "0.0.0.0:80"]).check().unwrap_err();
         assert!(open.to_string().contains("STEPMARK_TOKEN"), "{open}");
-        assert!(
-            config(&["--listen", "0.0.0.0:80", "--token", "secret"])
-                .check()
-                .is_ok()
-        );
-        assert!(
-            config(&["--listen", "0.0.0.0:80", "--token", ""])
-                .check()
-                .is_err()
-        );
+        assert!(config(&["--listen", "0.0.0.0:80", "--token", "secret"]).check().is_ok());
+        assert!(config(&["--listen", "0.0.0.0:80", "--token", ""]).check().is_err());
         assert!(config(&["--listen", "[::1]:80"]).check().is_ok());
     }
 
@@ -282,10 +268,7 @@ mod tests {
     fn a_misspelt_variable_is_refused_by_name() {
         let names = ["PATH", "STEPMARK_BACKLOG_MAX", "STEPMARK_BACKLOG"].map(str::to_owned);
         let refused = check_environment(names.into_iter()).unwrap_err();
-        assert!(
-            refused.to_string().contains("STEPMARK_BACKLOG:"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("STEPMARK_BACKLOG:"), "{refused}");
     }
 
     #[test]

@@ -69,18 +69,10 @@ pub fn options(url: &str, application_name: &str) -> Result<PgConnectOptions, Da
 /// The database can't be reached or migrated.
 pub async fn prepare(options: &PgConnectOptions, patience: Duration) -> Result<(), DatabaseError> {
     let mut lock = first_connection(options, patience).await?;
-    sqlx::query("SELECT pg_advisory_lock($1)")
-        .bind(MIGRATION_LOCK)
-        .execute(&mut lock)
-        .await?;
-    sqlx::query("CREATE SCHEMA IF NOT EXISTS stepmark")
-        .execute(&mut lock)
-        .await?;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut lock).await?;
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS stepmark").execute(&mut lock).await?;
     // PGMQ's installer and sqlx's look into their own tables by sequential scan; that is fine.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_with(options.clone())
-        .await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     pgmq::install::install_sql_from_embedded(&pool).await?;
     pool.close().await;
     // Not `run`: its future could not be spawned, for the lifetime in its `Acquire`.
@@ -159,10 +151,7 @@ impl Lane {
     /// A lane that connects when it is first used.
     #[must_use]
     pub const fn new(options: PgConnectOptions) -> Self {
-        Self {
-            options,
-            connection: None,
-        }
+        Self { options, connection: None }
     }
 
     /// The connection, made now if there is none.

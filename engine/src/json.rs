@@ -69,11 +69,7 @@ mod tests {
 
     #[test]
     fn ordinary_values_pass() {
-        for text in [
-            r#"{"a":[1,"\\u0000","\"","\n","\u00e9","\ud83d\ude00"]}"#,
-            "1e300",
-            "[]",
-        ] {
+        for text in [r#"{"a":[1,"\\u0000","\"","\n","\u00e9","\ud83d\ude00"]}"#, "1e300", "[]"] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
@@ -85,10 +81,7 @@ mod tests {
         assert_eq!(check(r#"["\ud83d"]"#), Err(JsonError::Surrogate(0xd83d)));
         assert_eq!(check(r#"["\ude00"]"#), Err(JsonError::Surrogate(0xde00)));
         assert_eq!(check(&"[".repeat(65)), Err(JsonError::Depth));
-        assert_eq!(
-            check(&format!("{}{}", "[".repeat(64), "]".repeat(64))),
-            Ok(())
-        );
+        assert_eq!(check(&format!("{}{}", "[".repeat(64), "]".repeat(64))), Ok(()));
         assert_eq!(check(&format!("[{}]", vec!["[]"; 100].join(","))), Ok(()));
     }
 }

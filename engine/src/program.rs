@@ -64,21 +64,25 @@ impl StartError {
     }
 }
 
-/// Runs a program until it ends by itself or is told to by SIGTERM or SIGINT.
-pub fn run<F, Fut>(config: &EngineConfig, program: F) -> ExitCode
+/// Runs a program, on this many threads, until it ends by itself or is told to by SIGTERM or SIGINT.
+pub fn run<F, Fut>(config: &EngineConfig, threads: u32, program: F) -> ExitCode
 where
     F: FnOnce(CancellationToken) -> Fut,
     Fut: Future<Output = Result<(), StartError>>,
 {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // On one thread, a lane's wake-up is a function call and not another thread's.
+    let mut runtime = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime
+        .worker_threads(threads as usize)
         .enable_all()
         .build()
         .expect("the system lets a program have threads");
@@ -121,10 +125,8 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
 /// # Errors
 /// See [`database::prepare`].
 pub async fn prepare_database(config: &EngineConfig) -> Result<PgConnectOptions, DatabaseError> {
-    let options = database::options(
-        &config.database_url,
-        &format!("stepmark {}", config.instance),
-    )?;
+    let options =
+        database::options(&config.database_url, &format!("stepmark {}", config.instance))?;
     database::prepare(&options, Duration::from_millis(config.connect_ms.into())).await?;
     Ok(options)
 }
@@ -142,10 +144,7 @@ pub async fn start_messaging(
         Broker::Pgmq => Arc::new(Pgmq::new(options.clone(), pool.clone())),
         Broker::Rabbitmq => {
             let rabbitmq = RabbitMqOptions {
-                url: config
-                    .rabbitmq_url
-                    .clone()
-                    .ok_or(ConfigError::NoRabbitmqUrl)?,
+                url: config.rabbitmq_url.clone().ok_or(ConfigError::NoRabbitmqUrl)?,
                 queue_prefix: config.queue_prefix.clone(),
                 connection_name: format!("stepmark {}", config.instance),
             };
@@ -161,10 +160,7 @@ pub async fn start_messaging(
 /// # Errors
 /// The address is taken or not this machine's.
 pub async fn bind(config: &EngineConfig) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |source| StartError::Listen {
-        address: config.listen,
-        source,
-    };
+    let failed = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))

@@ -35,9 +35,7 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<u8> {
     let root = cli::root();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let scenarios = match scenario::load_all(&root.join("scenarios"))
         .and_then(|all| scenario::select(all, Some(TIER), &[]))
     {
@@ -82,11 +80,7 @@ fn bench(
     scenario: &Scenario,
     broker: Broker,
 ) {
-    let plan = Plan {
-        broker,
-        concurrency: 1,
-        warmup: WARMUP_TASKS,
-    };
+    let plan = Plan { broker, concurrency: 1, warmup: WARMUP_TASKS };
     let mut run = None;
     let mut failed = None;
     let name = format!("{}/{}", scenario.name, broker.name());
@@ -127,10 +121,7 @@ fn bench(
 /// criterion's filter, which it does not tell: a run that is left out here starts when criterion
 /// calls for it.
 fn is_asked_for(name: &str) -> bool {
-    let mut words = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'))
-        .peekable();
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
     words.peek().is_none() || words.any(|word| name.contains(&word))
 }
 

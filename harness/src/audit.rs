@@ -90,31 +90,18 @@ pub async fn examine(
         last_id = *newest;
         for task in tasks.into_values() {
             let wrong = oracle::judge_record(expected, &task);
-            findings.wrong.extend(
-                wrong
-                    .into_iter()
-                    .map(|wrong| (task.task_uuid.clone(), wrong)),
-            );
+            findings.wrong.extend(wrong.into_iter().map(|wrong| (task.task_uuid.clone(), wrong)));
             if measured.contains(task.task_uuid.as_str()) {
-                let steps = task
-                    .steps
-                    .iter()
-                    .map(|step| step.transitions.len() as u64)
-                    .sum();
+                let steps = task.steps.iter().map(|step| step.transitions.len() as u64).sum();
                 findings.step_transitions.0.push(steps);
-                findings
-                    .task_transitions
-                    .0
-                    .push(task.transitions.len() as u64);
+                findings.task_transitions.0.push(task.transitions.len() as u64);
             }
             held.insert(task.task_uuid);
         }
     }
     let held = held.iter().map(String::as_str).collect();
     let astray = oracle::judge_presence(asked, &held).into_iter();
-    findings
-        .wrong
-        .extend(astray.map(|(uuid, wrong)| (uuid.to_owned(), wrong)));
+    findings.wrong.extend(astray.map(|(uuid, wrong)| (uuid.to_owned(), wrong)));
     Ok(findings)
 }
 
@@ -126,12 +113,7 @@ async fn read_chunk(
     let read = sqlx::query(READ_TASKS).bind(after).bind(TASKS_A_CHUNK);
     for row in read.fetch_all(&mut *connection).await? {
         let (task_uuid, state) = (row.try_get(1)?, parse::<TaskState>(&row, 2)?);
-        let task = TaskRecord {
-            task_uuid,
-            state,
-            transitions: vec![],
-            steps: vec![],
-        };
+        let task = TaskRecord { task_uuid, state, transitions: vec![], steps: vec![] };
         tasks.insert(row.try_get(0)?, task);
     }
     let (Some((first, _)), Some((last, _))) = (tasks.first_key_value(), tasks.last_key_value())
@@ -149,12 +131,7 @@ async fn read_chunk(
             continue;
         };
         places.insert((id, step_no), task.steps.len());
-        task.steps.push(StepRecord {
-            name,
-            state,
-            result,
-            transitions: vec![],
-        });
+        task.steps.push(StepRecord { name, state, result, transitions: vec![] });
     }
     let read = sqlx::query(READ_STEP_TRANSITIONS).bind(first).bind(last);
     for row in read.fetch_all(&mut *connection).await? {
@@ -178,11 +155,7 @@ where
     State: FromStr<Err = UnknownState>,
 {
     let sort_key = row.try_get(column)?;
-    Ok(Transition {
-        sort_key,
-        from: parse(row, column + 1)?,
-        to: parse(row, column + 2)?,
-    })
+    Ok(Transition { sort_key, from: parse(row, column + 1)?, to: parse(row, column + 2)? })
 }
 
 fn parse<State>(row: &PgRow, column: usize) -> Result<State, AuditError>

@@ -84,19 +84,12 @@ impl Binaries {
     /// The build fails, or a program is of another revision all the same.
     pub fn build(root: &Path) -> Result<Binaries, BinariesError> {
         let program = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
-        let no_cargo = |error| BinariesError::NoCargo {
-            program: program.clone(),
-            error,
-        };
+        let no_cargo = |error| BinariesError::NoCargo { program: program.clone(), error };
         // A build that is interrupted ends with the harness, with all the compilers it started.
         let guardian = Guardian::start().map_err(no_cargo)?;
         let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
         cargo
-            .args([
-                "build",
-                "--release",
-                "--message-format=json-render-diagnostics",
-            ])
+            .args(["build", "--release", "--message-format=json-render-diagnostics"])
             .args(["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"])
             .current_dir(root)
             .stderr(Stdio::inherit());
@@ -112,9 +105,7 @@ impl Binaries {
             .filter_map(|line| serde_json::from_str::<Artifact>(line).ok()?.executable)
             .collect();
         let find = |name: &'static str| {
-            let path = made
-                .iter()
-                .find(|path| path.file_name().is_some_and(|file| file == name));
+            let path = made.iter().find(|path| path.file_name().is_some_and(|file| file == name));
             path.cloned().ok_or(BinariesError::NotBuilt(name))
         };
         Binaries::check(root, find(ORCHESTRATOR)?, find(WORKER_RUST)?)
@@ -134,28 +125,16 @@ impl Binaries {
         worker_rust: PathBuf,
     ) -> Result<Binaries, BinariesError> {
         let root = root.to_path_buf();
-        let source_hash =
-            stepmark_revision::source_hash(&root).map_err(|error| BinariesError::Tree {
-                root: root.clone(),
-                error,
-            })?;
+        let source_hash = stepmark_revision::source_hash(&root)
+            .map_err(|error| BinariesError::Tree { root: root.clone(), error })?;
         for path in [&orchestrator, &worker_rust] {
             let actual = revision_of(path)?;
             if actual != source_hash {
                 let (path, expected) = (path.clone(), source_hash);
-                return Err(BinariesError::OtherRevision {
-                    path,
-                    expected,
-                    actual,
-                });
+                return Err(BinariesError::OtherRevision { path, expected, actual });
             }
         }
-        Ok(Binaries {
-            root,
-            orchestrator,
-            worker_rust,
-            source_hash,
-        })
+        Ok(Binaries { root, orchestrator, worker_rust, source_hash })
     }
 }
 
@@ -167,19 +146,11 @@ struct Artifact {
 
 /// Reads `NAME VERSION (SOURCE_HASH)`.
 fn revision_of(path: &Path) -> Result<String, BinariesError> {
-    let broken = |reason| BinariesError::Broken {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let output = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output();
+    let broken = |reason| BinariesError::Broken { path: path.to_path_buf(), reason };
+    let output = Command::new(path).arg("--version").stdin(Stdio::null()).output();
     let output = output.map_err(|error| broken(error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let hash = said
-        .rsplit_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    let hash = said.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     match hash {
         Some(hash) if output.status.success() => Ok(hash.to_owned()),
         _ => Err(broken(format!("it says {said:?} ({})", output.status))),

@@ -26,30 +26,14 @@ pub fn judge_counts(budget: &Budget, accounts: &Accounts) -> Vec<BudgetLine> {
     let mut add = |name, bound: Option<Bound>, figure| {
         lines.extend(bound.map(|bound| count_line(name, bound, accounts, figure)));
     };
-    add(
-        "step_transitions",
-        budget.step_transitions,
-        mean.step_transitions,
-    );
-    add(
-        "task_transitions",
-        budget.task_transitions,
-        mean.task_transitions,
-    );
+    add("step_transitions", budget.step_transitions, mean.step_transitions);
+    add("task_transitions", budget.task_transitions, mean.task_transitions);
     add("messages", budget.messages, mean.messages);
-    add(
-        "dependency_evaluations",
-        budget.dependency_evaluations,
-        mean.dependency_evaluations,
-    );
+    add("dependency_evaluations", budget.dependency_evaluations, mean.dependency_evaluations);
     // The engine's housekeeping falls into some task or other, so the typical task is judged.
     lines.extend(budget.sql_statements.map(|bound| {
         let typical = accounts.each.get("sql_statements").map(|spread| spread.p50);
-        line(
-            "sql_statements",
-            bound,
-            typical.or(mean.sql_statements).map(|v| (v, v)),
-        )
+        line("sql_statements", bound, typical.or(mean.sql_statements).map(|v| (v, v)))
     }));
     lines
 }
@@ -61,10 +45,7 @@ pub fn judge_latency(budget: &Budget, broker: Broker, multiple: Option<f64>) -> 
         Broker::Pgmq => allowed.pgmq,
         Broker::Rabbitmq => allowed.rabbitmq,
     };
-    let bound = Bound {
-        max: Some(max),
-        ..Bound::default()
-    };
+    let bound = Bound { max: Some(max), ..Bound::default() };
     Some(line("p50_latency_commits", bound, multiple.map(|v| (v, v))))
 }
 
@@ -75,10 +56,7 @@ fn count_line(
     accounts: &Accounts,
     mean: Option<f64>,
 ) -> BudgetLine {
-    let extremes = accounts
-        .each
-        .get(name)
-        .map(|spread| (spread.min, spread.max));
+    let extremes = accounts.each.get(name).map(|spread| (spread.min, spread.max));
     line(name, bound, extremes.or(mean.map(|mean| (mean, mean))))
 }
 
@@ -93,12 +71,7 @@ fn line(name: &'static str, bound: Bound, measured: Option<(f64, f64)>) -> Budge
         Some((low, high)) if low == high => figure(low),
         Some((low, high)) => format!("{} to {}", figure(low), figure(high)),
     };
-    BudgetLine {
-        name,
-        allowed: allowed(bound),
-        measured,
-        kept,
-    }
+    BudgetLine { name, allowed: allowed(bound), measured, kept }
 }
 
 fn allowed(bound: Bound) -> String {

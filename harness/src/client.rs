@@ -95,11 +95,7 @@ impl Client {
     pub fn new(orchestrators: Vec<String>) -> Client {
         let http = reqwest::Client::builder().no_proxy().build();
         let http = http.expect("a client without TLS and proxies has nothing that can fail");
-        Client {
-            http,
-            orchestrators,
-            calls: Cell::new(0),
-        }
+        Client { http, orchestrators, calls: Cell::new(0) }
     }
 
     /// The base URLs of the orchestrators.
@@ -142,10 +138,7 @@ impl Client {
         let response = self.http.get(url).timeout(CALL_TIMEOUT).send().await;
         let response = response.map_err(|error| unreachable(url, &error))?;
         let response = accept(url, response).await?;
-        response
-            .text()
-            .await
-            .map_err(|error| unreachable(url, &error))
+        response.text().await.map_err(|error| unreachable(url, &error))
     }
 
     fn orchestrator(&self, number: u64) -> &str {
@@ -158,19 +151,11 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Answer, ClientError> {
         self.calls.set(self.calls.get() + 1);
-        let response = request
-            .send()
-            .await
-            .map_err(|error| unreachable(&url, &error))?;
+        let response = request.send().await.map_err(|error| unreachable(&url, &error))?;
         let response = accept(&url, response).await?;
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| unreachable(&url, &error))?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed {
-            url,
-            error: error.to_string(),
-        })
+        let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Malformed { url, error: error.to_string() })
     }
 }
 
@@ -180,25 +165,14 @@ async fn accept(url: &str, response: Response) -> Result<Response, ClientError> 
         return Ok(response);
     }
     let url = url.to_owned();
-    let seconds = response
-        .headers()
-        .get("retry-after")
-        .and_then(|v| v.to_str().ok());
+    let seconds = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
     let seconds = seconds.and_then(|v| v.parse().ok()).unwrap_or(1);
     let detail = response.text().await.unwrap_or_default();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         let retry_after = Duration::from_secs(seconds);
-        return Err(ClientError::Busy {
-            url,
-            retry_after,
-            detail,
-        });
+        return Err(ClientError::Busy { url, retry_after, detail });
     }
-    Err(ClientError::Refused {
-        url,
-        status,
-        detail,
-    })
+    Err(ClientError::Refused { url, status, detail })
 }
 
 fn unreachable(url: &str, error: &reqwest::Error) -> ClientError {
@@ -207,8 +181,5 @@ fn unreachable(url: &str, error: &reqwest::Error) -> ClientError {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    ClientError::Unreachable {
-        url: url.to_owned(),
-        error: cause.to_string(),
-    }
+    ClientError::Unreachable { url: url.to_owned(), error: cause.to_string() }
 }

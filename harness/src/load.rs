@@ -57,10 +57,7 @@ pub enum LoadError {
 }
 
 fn last_words(error: &Option<ClientError>) -> String {
-    error
-        .as_ref()
-        .map(|error| format!(" (last error: {error})"))
-        .unwrap_or_default()
+    error.as_ref().map(|error| format!(" (last error: {error})")).unwrap_or_default()
 }
 
 impl Load<'_> {
@@ -86,10 +83,7 @@ impl Load<'_> {
     }
 
     async fn run_task(&self, number: u64) -> Sample {
-        let mut sample = Unended {
-            task_uuid: None,
-            retries: 0,
-        };
+        let mut sample = Unended { task_uuid: None, retries: 0 };
         let idempotency_key = format!("{}-{number}", self.run_id);
         let task = NewTask {
             namespace: &self.workflow.namespace,
@@ -102,13 +96,7 @@ impl Load<'_> {
         let outcome = self.bring_to_end(number, &task, started, &mut sample).await;
         let latency = started.elapsed();
         let Unended { task_uuid, retries } = sample;
-        Sample {
-            number,
-            latency,
-            retries,
-            task_uuid,
-            outcome,
-        }
+        Sample { number, latency, retries, task_uuid, outcome }
     }
 
     async fn bring_to_end(

@@ -117,14 +117,9 @@ impl Measurement {
         guardian: &Arc<Guardian>,
     ) -> Result<Measurement, RunError> {
         let logs = logs.join(format!("{}-{}", scenario.name, plan.broker.name()));
-        std::fs::create_dir_all(&logs).map_err(|error| RunError::File {
-            path: logs.clone(),
-            error,
-        })?;
-        let amqp_url = servers
-            .rabbitmq
-            .as_ref()
-            .map(|server| server.amqp_url.clone());
+        std::fs::create_dir_all(&logs)
+            .map_err(|error| RunError::File { path: logs.clone(), error })?;
+        let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
         let connections = Connections {
             database_url: database.engine_url.clone(),
             broker: plan.broker,
@@ -147,21 +142,11 @@ impl Measurement {
         let mut probe = Probe::open(&database, amqp_url.as_deref(), healthz).await?;
         let before = probe.measure(&client).await?;
         let processes = processes(&cluster, &servers, &database);
-        let prometheus = servers
-            .rabbitmq
-            .as_ref()
-            .and_then(|server| server.prometheus_url.clone());
+        let prometheus = servers.rabbitmq.as_ref().and_then(|server| server.prometheus_url.clone());
         sleep_until(idle_since + SETTLE).await;
         let facts = &servers.facts;
-        let accountant = Accountant::open(
-            &database,
-            facts,
-            plan.broker,
-            prometheus,
-            processes,
-            &client,
-        )
-        .await?;
+        let accountant =
+            Accountant::open(&database, facts, plan.broker, prometheus, processes, &client).await?;
         // The probe's flushes so far lie before the baseline.
         probe.reset_commits();
         seen.borrow_mut().warm = true;
@@ -193,12 +178,7 @@ impl Measurement {
         progress: impl Fn(u64),
     ) -> Result<Duration, RunError> {
         let end = self.next + tasks;
-        let load = load(
-            &self.client,
-            &self.scenario,
-            &self.run_id,
-            self.plan.concurrency,
-        );
+        let load = load(&self.client, &self.scenario, &self.run_id, self.plan.concurrency);
         let take = |sample| {
             self.seen.borrow_mut().take(&self.scenario, sample);
             progress(1);
@@ -264,11 +244,8 @@ impl Measurement {
         let faults = self.cluster.stop().await;
         let seen = self.seen.into_inner();
         let samples = seen.recorder.samples();
-        let Balance {
-            mut accounts,
-            gaps,
-            others_share,
-        } = self.accountant.close(samples, own_flushes).await?;
+        let Balance { mut accounts, gaps, others_share } =
+            self.accountant.close(samples, own_flushes).await?;
 
         let mut connection = self.database.connect_to_engine().await?;
         let asked = seen.asked.iter().map(String::as_str).collect();
@@ -282,9 +259,7 @@ impl Measurement {
             ("step_transitions", findings.step_transitions.spread()),
             ("task_transitions", findings.task_transitions.spread()),
         ];
-        accounts
-            .each
-            .extend(spreads.into_iter().filter_map(|(name, s)| Some((name, s?))));
+        accounts.each.extend(spreads.into_iter().filter_map(|(name, s)| Some((name, s?))));
 
         let observations = Observations {
             recorder: seen.recorder,
@@ -328,15 +303,12 @@ impl Seen {
 
     fn take(&mut self, scenario: &Scenario, sample: Sample) {
         self.retries += u64::from(sample.retries);
-        let name = sample
-            .task_uuid
-            .unwrap_or_else(|| format!("number {}", sample.number));
+        let name = sample.task_uuid.unwrap_or_else(|| format!("number {}", sample.number));
         match sample.outcome {
             Err(error) => self.unfinished.push(format!("task {name}: {error}")),
             Ok(answer) => {
                 let wrong = oracle::judge_answer(&scenario.expected, &answer);
-                self.wrong
-                    .extend(wrong.into_iter().map(|wrong| (name.clone(), wrong)));
+                self.wrong.extend(wrong.into_iter().map(|wrong| (name.clone(), wrong)));
                 if self.warm {
                     self.recorder.record(sample.latency);
                     self.measured.insert(name.clone());
@@ -365,22 +337,14 @@ fn load<'a>(
     concurrency: usize,
 ) -> Load<'a> {
     let (workflow, input) = (&scenario.workflow, &scenario.input);
-    Load {
-        client,
-        workflow,
-        input,
-        run_id,
-        concurrency,
-    }
+    Load { client, workflow, input, run_id, concurrency }
 }
 
 fn processes(cluster: &Cluster, servers: &Servers, database: &RunDatabase) -> Processes {
     let instances = cluster.instances();
     let names = &database.names;
     Processes {
-        instances: instances
-            .filter_map(|i| Some((i.name().to_owned(), i.pid()?)))
-            .collect(),
+        instances: instances.filter_map(|i| Some((i.name().to_owned(), i.pid()?))).collect(),
         postgres: servers.postgres.pid,
         rabbitmq: servers.rabbitmq.as_ref().and_then(|server| server.pid),
         has_rabbitmq: servers.rabbitmq.is_some(),
@@ -402,9 +366,7 @@ fn notes(retries: u64, others_share: f64, servers: &Servers) -> Vec<String> {
         ));
     }
     if retries > 0 {
-        notes.push(format!(
-            "{retries} calls of the client were made again (connection or 503)"
-        ));
+        notes.push(format!("{retries} calls of the client were made again (connection or 503)"));
     }
     if servers.postgres.pid.is_none() {
         notes.push("CPU time of the servers is not in cpu_ms: they are not ours".to_owned());

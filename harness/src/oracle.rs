@@ -159,10 +159,7 @@ pub enum Wrong {
 /// Judges what the API told the client.
 pub fn judge_answer(expected: &Expected, answer: &Answer) -> Vec<Wrong> {
     let mut wrong = judge_state(expected, answer.state);
-    let steps = answer
-        .steps
-        .iter()
-        .map(|s| (s.name.as_str(), s.state, s.result.as_ref()));
+    let steps = answer.steps.iter().map(|s| (s.name.as_str(), s.state, s.result.as_ref()));
     wrong.extend(judge_steps(expected, steps));
     wrong
 }
@@ -170,38 +167,17 @@ pub fn judge_answer(expected: &Expected, answer: &Answer) -> Vec<Wrong> {
 /// Judges what the database holds: states, results and the whole audit.
 pub fn judge_record(expected: &Expected, task: &TaskRecord) -> Vec<Wrong> {
     let mut wrong = judge_state(expected, task.state);
-    let steps = task
-        .steps
-        .iter()
-        .map(|s| (s.name.as_str(), s.state, s.result.as_ref()));
+    let steps = task.steps.iter().map(|s| (s.name.as_str(), s.state, s.result.as_ref()));
     wrong.extend(judge_steps(expected, steps));
     let allowed = |from: TaskState, to| from.can_become(to);
-    wrong.extend(judge_audit(
-        "task",
-        TaskState::Pending,
-        task.state,
-        &task.transitions,
-        allowed,
-    ));
+    wrong.extend(judge_audit("task", TaskState::Pending, task.state, &task.transitions, allowed));
     for step in &task.steps {
         let allowed = |from: StepState, to| from.can_become(to);
         let rows = &step.transitions;
-        wrong.extend(judge_audit(
-            &step.name,
-            StepState::Pending,
-            step.state,
-            rows,
-            allowed,
-        ));
-        let times = rows
-            .iter()
-            .filter(|row| row.to == StepState::Complete)
-            .count();
+        wrong.extend(judge_audit(&step.name, StepState::Pending, step.state, rows, allowed));
+        let times = rows.iter().filter(|row| row.to == StepState::Complete).count();
         if times > 1 {
-            wrong.push(Wrong::AppliedAgain {
-                step: step.name.clone(),
-                times,
-            });
+            wrong.push(Wrong::AppliedAgain { step: step.name.clone(), times });
         }
     }
     wrong
@@ -219,11 +195,7 @@ pub fn judge_presence<'a>(
 
 fn judge_state(expected: &Expected, actual: TaskState) -> Vec<Wrong> {
     let expected = expected.task_state;
-    if actual == expected {
-        vec![]
-    } else {
-        vec![Wrong::TaskState { expected, actual }]
-    }
+    if actual == expected { vec![] } else { vec![Wrong::TaskState { expected, actual }] }
 }
 
 fn judge_steps<'a>(
@@ -231,11 +203,8 @@ fn judge_steps<'a>(
     steps: impl Iterator<Item = (&'a str, StepState, Option<&'a Value>)>,
 ) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    let mut missing: BTreeMap<&str, _> = expected
-        .steps
-        .iter()
-        .map(|(name, step)| (name.as_str(), step))
-        .collect();
+    let mut missing: BTreeMap<&str, _> =
+        expected.steps.iter().map(|(name, step)| (name.as_str(), step)).collect();
     for (name, state, result) in steps {
         let Some(right) = missing.remove(name) else {
             wrong.push(Wrong::StepStray(name.to_owned()));
@@ -244,26 +213,14 @@ fn judge_steps<'a>(
         let step = name.to_owned();
         if state != right.state {
             let (expected, actual) = (right.state, state);
-            wrong.push(Wrong::StepState {
-                step,
-                expected,
-                actual,
-            });
+            wrong.push(Wrong::StepState { step, expected, actual });
         } else if result.unwrap_or(&Value::Null) != right.result.as_ref().unwrap_or(&Value::Null) {
             let expected = right.result.clone().unwrap_or_default();
             let actual = result.cloned().unwrap_or_default();
-            wrong.push(Wrong::StepResult {
-                step,
-                expected,
-                actual,
-            });
+            wrong.push(Wrong::StepResult { step, expected, actual });
         }
     }
-    wrong.extend(
-        missing
-            .keys()
-            .map(|name| Wrong::StepMissing((*name).to_owned())),
-    );
+    wrong.extend(missing.keys().map(|name| Wrong::StepMissing((*name).to_owned())));
     wrong
 }
 
@@ -278,11 +235,7 @@ fn judge_audit<State: Copy + PartialEq + Display>(
     let mut entered = born_in;
     for (row, expected) in rows.iter().zip(1..) {
         if row.sort_key != expected {
-            return vec![Wrong::AuditGap {
-                of,
-                found: row.sort_key,
-                expected,
-            }];
+            return vec![Wrong::AuditGap { of, found: row.sort_key, expected }];
         }
         if row.from != entered {
             let (left, entered) = (row.from.to_string(), entered.to_string());
@@ -297,9 +250,5 @@ fn judge_audit<State: Copy + PartialEq + Display>(
     if entered == current {
         return vec![];
     }
-    vec![Wrong::AuditBroken {
-        of,
-        left: current.to_string(),
-        entered: entered.to_string(),
-    }]
+    vec![Wrong::AuditBroken { of, left: current.to_string(), entered: entered.to_string() }]
 }

@@ -16,10 +16,7 @@ pub struct Progress {
 impl Progress {
     /// A bar when standard error is a terminal.
     pub fn new() -> Progress {
-        Progress {
-            on_terminal: std::io::stderr().is_terminal(),
-            bar: ProgressBar::hidden(),
-        }
+        Progress { on_terminal: std::io::stderr().is_terminal(), bar: ProgressBar::hidden() }
     }
 
     /// Says that something begins.

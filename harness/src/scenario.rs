@@ -210,9 +210,7 @@ impl Scenario {
 pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     let mut found: BTreeMap<String, (PathBuf, Scenario)> = BTreeMap::new();
     for tier in entries(folder)? {
-        let is_tier = tier
-            .file_name()
-            .is_some_and(|n| n.to_string_lossy().starts_with("tier"));
+        let is_tier = tier.file_name().is_some_and(|n| n.to_string_lossy().starts_with("tier"));
         if !is_tier || !tier.is_dir() {
             continue;
         }
@@ -220,19 +218,12 @@ pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
             if path.extension().is_none_or(|extension| extension != "yaml") {
                 continue;
             }
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| ScenarioError::Unreadable {
-                    path: path.clone(),
-                    error,
-                })?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| ScenarioError::Unreadable { path: path.clone(), error })?;
             let scenario = Scenario::parse(&path.display().to_string(), &text)?;
             if let Some((first, _)) = found.get(&scenario.name) {
                 let (name, first) = (scenario.name, first.clone());
-                return Err(ScenarioError::Twice {
-                    name,
-                    first,
-                    second: path,
-                });
+                return Err(ScenarioError::Twice { name, first, second: path });
             }
             found.insert(scenario.name.clone(), (path, scenario));
         }
@@ -252,19 +243,9 @@ pub fn select(
     tier: Option<u8>,
     names: &[String],
 ) -> Result<Vec<Scenario>, ScenarioError> {
-    if let Some(name) = names
-        .iter()
-        .find(|name| !all.iter().any(|s| &s.name == *name))
-    {
-        let known = all
-            .iter()
-            .map(|s| s.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(ScenarioError::Unknown {
-            name: name.clone(),
-            known,
-        });
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|s| &s.name == *name)) {
+        let known = all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(ScenarioError::Unknown { name: name.clone(), known });
     }
     let wanted = |s: &Scenario| {
         tier.is_none_or(|tier| s.tier == tier) && (names.is_empty() || names.contains(&s.name))
@@ -277,16 +258,9 @@ pub fn select(
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
-    let unreadable = |error| ScenarioError::Unreadable {
-        path: folder.to_path_buf(),
-        error,
-    };
+    let unreadable = |error| ScenarioError::Unreadable { path: folder.to_path_buf(), error };
     let mut paths = std::fs::read_dir(folder)
-        .and_then(|entries| {
-            entries
-                .map(|e| e.map(|e| e.path()))
-                .collect::<Result<Vec<_>, _>>()
-        })
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
         .map_err(unreadable)?;
     paths.sort();
     Ok(paths)

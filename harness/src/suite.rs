@@ -72,23 +72,13 @@ impl Suite {
             environment: Environment {
                 backend: choice.backend.name().to_owned(),
                 why: choice.why.clone(),
-                postgres: ServerFacts {
-                    version: facts.version,
-                    settings: facts.settings,
-                },
+                postgres: ServerFacts { version: facts.version, settings: facts.settings },
                 rabbitmq: None,
             },
             runs: Vec::new(),
         };
         let (guardian, folder) = (Arc::new(guardian), folder.to_path_buf());
-        Ok(Suite {
-            binaries,
-            choice,
-            guardian,
-            folder,
-            report,
-            database: None,
-        })
+        Ok(Suite { binaries, choice, guardian, folder, report, database: None })
     }
 
     /// The servers that a run on this broker needs, started when they are first asked for.
@@ -105,11 +95,7 @@ impl Suite {
         if let Some(server) = &rabbitmq {
             self.report.environment.rabbitmq = Some(rabbitmq_facts(server).await);
         }
-        Ok(Servers {
-            postgres,
-            facts,
-            rabbitmq,
-        })
+        Ok(Servers { postgres, facts, rabbitmq })
     }
 
     /// Starts a run: cluster, warm-up, first round of the floor.
@@ -202,10 +188,8 @@ impl Suite {
 }
 
 fn make_folder(path: &Path) -> Result<(), SuiteError> {
-    std::fs::create_dir_all(path).map_err(|error| SuiteError::Folder {
-        path: path.to_path_buf(),
-        error,
-    })
+    std::fs::create_dir_all(path)
+        .map_err(|error| SuiteError::Folder { path: path.to_path_buf(), error })
 }
 
 async fn read_facts(admin_url: &str) -> Result<PostgresFacts, EnvironmentError> {
@@ -226,17 +210,8 @@ async fn rabbitmq_facts(server: &RabbitMqServer) -> ServerFacts {
     let label = |name| accounting::label(page.as_deref()?, "rabbitmq_build_info", name);
     let unknown = || "unknown".to_owned();
     let settings = BTreeMap::from([
-        (
-            "erlang_version".to_owned(),
-            label("erlang_version").unwrap_or_else(unknown),
-        ),
-        (
-            "messages".to_owned(),
-            "persistent, durable queues, publisher confirms".to_owned(),
-        ),
+        ("erlang_version".to_owned(), label("erlang_version").unwrap_or_else(unknown)),
+        ("messages".to_owned(), "persistent, durable queues, publisher confirms".to_owned()),
     ]);
-    ServerFacts {
-        version: label("rabbitmq_version").unwrap_or_else(unknown),
-        settings,
-    }
+    ServerFacts { version: label("rabbitmq_version").unwrap_or_else(unknown), settings }
 }

@@ -199,9 +199,7 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
         p99: in_commits(latency.p99),
         max: in_commits(latency.max),
     };
-    report.stage_ms = latency
-        .p50
-        .map(|p50| p50 / f64::from(scenario.sequential_stages));
+    report.stage_ms = latency.p50.map(|p50| p50 / f64::from(scenario.sequential_stages));
     let seconds = seen.busy.as_secs_f64();
     report.throughput_per_s = (seconds > 0.0).then(|| report.samples as f64 / seconds);
     report.work = seen.accounts.mean.clone();
@@ -212,11 +210,7 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     report.budget = budget::judge_counts(&scenario.budget, &seen.accounts);
     if plan.concurrency == 1 {
         let multiple = report.latency_commits.p50;
-        report.budget.extend(budget::judge_latency(
-            &scenario.budget,
-            plan.broker,
-            multiple,
-        ));
+        report.budget.extend(budget::judge_latency(&scenario.budget, plan.broker, multiple));
     }
     let mut gaps = seen.gaps.clone();
     let mut broken = Vec::new();
@@ -247,11 +241,7 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
 
 /// Everything that takes a run its figures.
 fn disproof(seen: &Observations) -> Vec<String> {
-    let wrong = seen
-        .wrong
-        .iter()
-        .map(|(task, wrong)| format!("task {task}: {wrong}"))
-        .collect();
+    let wrong = seen.wrong.iter().map(|(task, wrong)| format!("task {task}: {wrong}")).collect();
     let mut problems = seen.faults.clone();
     problems.extend(shortened("wrong answers", wrong));
     problems.extend(shortened("unfinished tasks", seen.unfinished.clone()));

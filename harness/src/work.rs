@@ -47,11 +47,7 @@ impl Spread {
         values.sort_unstable();
         let (min, max) = (*values.first()?, *values.last()?);
         let p50 = values[(values.len() - 1) / 2];
-        Some(Spread {
-            min: min as f64,
-            p50: p50 as f64,
-            max: max as f64,
-        })
+        Some(Spread { min: min as f64, p50: p50 as f64, max: max as f64 })
     }
 }
 

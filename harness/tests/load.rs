@@ -42,9 +42,7 @@ fn next(answers: &mut Vec<(u16, Value)>) -> Response {
 
 async fn create(State(script): State<Shared>, Json(body): Json<Value>) -> Response {
     let mut script = script.lock().unwrap();
-    script
-        .keys
-        .push(body["idempotency_key"].as_str().unwrap().to_owned());
+    script.keys.push(body["idempotency_key"].as_str().unwrap().to_owned());
     script.under_way += 1;
     script.under_way_max = script.under_way_max.max(script.under_way);
     next(&mut script.posts)
@@ -71,22 +69,11 @@ async fn play(script: Script) -> (String, Shared) {
 }
 
 async fn drive(client: &Client, tasks: u64, concurrency: usize) -> Vec<Sample> {
-    let workflow = Workflow {
-        namespace: "n".into(),
-        template: "t".into(),
-        version: None,
-    };
+    let workflow = Workflow { namespace: "n".into(), template: "t".into(), version: None };
     let (input, run_id) = (json!({}), "run");
-    let load = Load {
-        client,
-        workflow: &workflow,
-        input: &input,
-        run_id,
-        concurrency,
-    };
+    let load = Load { client, workflow: &workflow, input: &input, run_id, concurrency };
     let samples = RefCell::new(Vec::new());
-    load.drive(0..tasks, |sample| samples.borrow_mut().push(sample))
-        .await;
+    load.drive(0..tasks, |sample| samples.borrow_mut().push(sample)).await;
     samples.into_inner()
 }
 
@@ -96,25 +83,12 @@ fn task(state: &str) -> Value {
 
 #[tokio::test]
 async fn a_busy_orchestrator_is_asked_again_with_the_same_key() {
-    let posts = vec![
-        (503, json!({})),
-        (503, json!({})),
-        (201, task("StepsInProcess")),
-    ];
+    let posts = vec![(503, json!({})), (503, json!({})), (201, task("StepsInProcess"))];
     let gets = vec![(200, task("Complete"))];
-    let (url, script) = play(Script {
-        posts,
-        gets,
-        under_way: 8,
-        ..Script::default()
-    })
-    .await;
+    let (url, script) = play(Script { posts, gets, under_way: 8, ..Script::default() }).await;
     let client = Client::new(vec![url]);
     let samples = drive(&client, 1, 1).await;
-    assert_eq!(
-        samples[0].outcome.as_ref().unwrap().state,
-        TaskState::Complete
-    );
+    assert_eq!(samples[0].outcome.as_ref().unwrap().state, TaskState::Complete);
     assert_eq!(samples[0].retries, 2);
     assert_eq!(client.calls(), 4);
     assert_eq!(script.lock().unwrap().keys, ["run-0"; 3]);
@@ -124,39 +98,21 @@ async fn a_busy_orchestrator_is_asked_again_with_the_same_key() {
 async fn a_wait_that_ends_early_is_taken_up_again() {
     let posts = vec![(201, task("StepsInProcess"))];
     let gets = vec![(200, task("EvaluatingResults")), (200, task("Complete"))];
-    let (url, _) = play(Script {
-        posts,
-        gets,
-        under_way: 8,
-        ..Script::default()
-    })
-    .await;
+    let (url, _) = play(Script { posts, gets, under_way: 8, ..Script::default() }).await;
     let client = Client::new(vec![url]);
     let samples = drive(&client, 1, 1).await;
-    assert_eq!(
-        samples[0].outcome.as_ref().unwrap().state,
-        TaskState::Complete
-    );
+    assert_eq!(samples[0].outcome.as_ref().unwrap().state, TaskState::Complete);
     assert_eq!((samples[0].retries, client.calls()), (0, 3));
 }
 
 #[tokio::test]
 async fn a_refusal_is_final_and_says_why() {
     let posts = vec![(404, json!({"detail": "no template t in namespace n"}))];
-    let (url, _) = play(Script {
-        posts,
-        ..Script::default()
-    })
-    .await;
+    let (url, _) = play(Script { posts, ..Script::default() }).await;
     let client = Client::new(vec![url]);
     let samples = drive(&client, 1, 1).await;
-    let Err(LoadError::Call(error)) = &samples[0].outcome else {
-        panic!("{samples:?}")
-    };
-    assert!(
-        error.to_string().contains("no template t in namespace n"),
-        "{error}"
-    );
+    let Err(LoadError::Call(error)) = &samples[0].outcome else { panic!("{samples:?}") };
+    assert!(error.to_string().contains("no template t in namespace n"), "{error}");
     assert_eq!(samples[0].retries, 0);
 }
 
@@ -164,13 +120,7 @@ async fn a_refusal_is_final_and_says_why() {
 async fn after_a_task_that_came_to_no_end_no_more_are_begun() {
     let posts = vec![(201, task("StepsInProcess")), (422, json!({}))];
     let gets = vec![(200, task("Complete"))];
-    let (url, script) = play(Script {
-        posts,
-        gets,
-        under_way: 8,
-        ..Script::default()
-    })
-    .await;
+    let (url, script) = play(Script { posts, gets, under_way: 8, ..Script::default() }).await;
     let samples = drive(&Client::new(vec![url]), 100, 1).await;
     assert_eq!((samples.len(), script.lock().unwrap().keys.len()), (2, 2));
 }
@@ -184,11 +134,7 @@ async fn an_orchestrator_that_comes_back_is_found_again() {
     let address = free.local_addr().unwrap();
     drop(free);
     let client = Client::new(vec![format!("http://{address}")]);
-    let script = Arc::new(Mutex::new(Script {
-        posts,
-        gets,
-        ..Script::default()
-    }));
+    let script = Arc::new(Mutex::new(Script { posts, gets, ..Script::default() }));
     let app = Router::new()
         .route("/v1/tasks", post(create))
         .route("/v1/tasks/{id}", get(tell))
@@ -210,19 +156,10 @@ async fn the_clock_covers_the_wait_and_every_client_waits_for_its_own_task() {
     let posts = vec![(201, task("StepsInProcess"))];
     let gets = vec![(200, task("Complete"))];
     let delay = Duration::from_millis(20);
-    let (url, script) = play(Script {
-        posts,
-        gets,
-        delay,
-        ..Script::default()
-    })
-    .await;
+    let (url, script) = play(Script { posts, gets, delay, ..Script::default() }).await;
     let client = Client::new(vec![url]);
     let samples = drive(&client, 40, 8).await;
-    assert!(
-        samples.iter().all(|sample| sample.latency >= delay),
-        "{samples:?}"
-    );
+    assert!(samples.iter().all(|sample| sample.latency >= delay), "{samples:?}");
     let script = script.lock().unwrap();
     assert_eq!(script.under_way_max, 8);
     assert_eq!(script.keys.iter().collect::<BTreeSet<_>>().len(), 40);
@@ -231,15 +168,8 @@ async fn the_clock_covers_the_wait_and_every_client_waits_for_its_own_task() {
 #[tokio::test]
 async fn orchestrators_take_turns() {
     let script = || {
-        let (posts, gets) = (
-            vec![(201, task("StepsInProcess"))],
-            vec![(200, task("Complete"))],
-        );
-        Script {
-            posts,
-            gets,
-            ..Script::default()
-        }
+        let (posts, gets) = (vec![(201, task("StepsInProcess"))], vec![(200, task("Complete"))]);
+        Script { posts, gets, ..Script::default() }
     };
     let (first_url, first) = play(script()).await;
     let (second_url, second) = play(script()).await;

@@ -9,13 +9,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// What counts below the root of the source tree.
-pub const PARTS: [&str; 5] = [
-    "Cargo.lock",
-    "Cargo.toml",
-    "engine",
-    "migrations",
-    "scenarios/handlers/rust",
-];
+pub const PARTS: [&str; 5] =
+    ["Cargo.lock", "Cargo.toml", "engine", "migrations", "scenarios/handlers/rust"];
 
 /// Folders that don't end up in a binary, wherever they stand. Hidden ones don't count either.
 pub const SKIPPED_FOLDERS: [&str; 3] = ["benches", "target", "tests"];
@@ -44,11 +39,7 @@ pub fn source_hash(root: &Path) -> io::Result<String> {
             hash.update(bytes);
         }
     }
-    let mut digits: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     digits.truncate(DIGITS);
     Ok(digits)
 }
@@ -98,11 +89,7 @@ struct Found {
 }
 
 fn scan_parts(root: &Path) -> io::Result<Found> {
-    let mut all = Found {
-        files: Vec::new(),
-        watched: Vec::new(),
-        whole: true,
-    };
+    let mut all = Found { files: Vec::new(), watched: Vec::new(), whole: true };
     for part in PARTS {
         all.take(scan(&root.join(part))?);
     }
@@ -111,11 +98,7 @@ fn scan_parts(root: &Path) -> io::Result<Found> {
 
 fn scan(path: &Path) -> io::Result<Found> {
     let of_path = |error: io::Error| about(path, &error);
-    let mut found = Found {
-        files: Vec::new(),
-        watched: Vec::new(),
-        whole: true,
-    };
+    let mut found = Found { files: Vec::new(), watched: Vec::new(), whole: true };
     if fs::metadata(path).map_err(of_path)?.is_file() {
         found.files.push(path.to_owned());
         found.watched.push(path.to_owned());
@@ -144,25 +127,18 @@ impl Found {
 }
 
 fn is_skipped(entry: &fs::DirEntry) -> io::Result<bool> {
-    let kind = entry
-        .file_type()
-        .map_err(|error| about(&entry.path(), &error))?;
+    let kind = entry.file_type().map_err(|error| about(&entry.path(), &error))?;
     let name = entry.file_name();
     let name = name.to_string_lossy();
-    let by_name = if kind.is_dir() {
-        SKIPPED_FOLDERS.contains(&&*name)
-    } else {
-        name.ends_with(".md")
-    };
+    let by_name =
+        if kind.is_dir() { SKIPPED_FOLDERS.contains(&&*name) } else { name.ends_with(".md") };
     Ok(kind.is_symlink() || name.starts_with('.') || by_name)
 }
 
 /// The path below `root` with slashes, the same on every system.
 fn relative(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path);
-    let names = below
-        .components()
-        .map(|name| name.as_os_str().to_string_lossy());
+    let names = below.components().map(|name| name.as_os_str().to_string_lossy());
     names.collect::<Vec<_>>().join("/")
 }
 

@@ -8,9 +8,7 @@ use stepmark_revision::{source_hash, watched};
 
 /// A small source tree of its own for the test of this name.
 fn tree(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("revision")
-        .join(name);
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("revision").join(name);
     if root.exists() {
         fs::remove_dir_all(&root).unwrap();
     }
@@ -54,10 +52,7 @@ fn a_changed_added_moved_or_removed_source_file_changes_the_revision() {
     revisions.push(source_hash(&root).unwrap());
     fs::remove_file(root.join("migrations/0001_tables.sql")).unwrap();
     revisions.push(source_hash(&root).unwrap());
-    let different = revisions
-        .iter()
-        .collect::<std::collections::HashSet<_>>()
-        .len();
+    let different = revisions.iter().collect::<std::collections::HashSet<_>>().len();
     assert_eq!(different, revisions.len(), "{revisions:?}");
 }
 
@@ -98,12 +93,7 @@ fn cargo_watches_whole_folders_but_steps_around_skipped_ones() {
     let below: Vec<String> = watched(&root)
         .unwrap()
         .iter()
-        .map(|path| {
-            path.strip_prefix(&root)
-                .unwrap()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|path| path.strip_prefix(&root).unwrap().to_string_lossy().into_owned())
         .collect();
     assert_eq!(
         below,

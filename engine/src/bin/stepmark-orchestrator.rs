@@ -13,7 +13,5 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let config = OrchestratorConfig::parse();
-    program::run(&config.engine.clone(), |shutdown| {
-        orchestrator::run(config, shutdown)
-    })
+    program::run(&config.engine.clone(), 1, |shutdown| orchestrator::run(config, shutdown))
 }

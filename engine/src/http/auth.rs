@@ -60,13 +60,7 @@ mod tests {
         for header in ["Bearer secret", "bearer secret", "Bearer  secret"] {
             assert!(required.admits(Some(header)), "{header}");
         }
-        for header in [
-            "Bearer secre",
-            "Bearer secret2",
-            "Basic secret",
-            "secret",
-            "Bearer ",
-        ] {
+        for header in ["Bearer secre", "Bearer secret2", "Basic secret", "secret", "Bearer "] {
             assert!(!required.admits(Some(header)), "{header}");
         }
         assert!(!required.admits(None));

@@ -36,19 +36,14 @@ struct BearerToken;
 impl utoipa::Modify for BearerToken {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", scheme);
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
     }
 }
 
 /// The OpenAPI document as JSON, indented.
 #[must_use]
 pub fn openapi() -> String {
-    Document::openapi()
-        .to_pretty_json()
-        .expect("the document is made of serialisable parts")
+    Document::openapi().to_pretty_json().expect("the document is made of serialisable parts")
 }
 
 /// All routes of an orchestrator.
@@ -59,10 +54,7 @@ pub fn routes(api: Api, health: Health, token: Option<&str>, body_bytes_max: usi
             post(tasks::create_task).layer(from_fn_with_state(body_bytes_max, body::limit)),
         )
         .route("/v1/tasks/{task_uuid}", get(tasks::get_task))
-        .route(
-            "/v1/tasks/{task_uuid}/transitions",
-            get(tasks::get_transitions),
-        )
+        .route("/v1/tasks/{task_uuid}/transitions", get(tasks::get_transitions))
         .layer(DefaultBodyLimit::disable()) // ours is in front
         .layer(from_fn_with_state(RequiredToken::new(token), auth::require))
         .with_state(api);

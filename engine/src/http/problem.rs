@@ -34,47 +34,26 @@ impl Problem {
             detail.truncate(end);
             detail.push('…');
         }
-        Self {
-            kind,
-            title,
-            status: status.as_u16(),
-            detail,
-            retry_after_s: None,
-        }
+        Self { kind, title, status: status.as_u16(), detail, retry_after_s: None }
     }
 
     /// 400: the body is not JSON that can be read.
     #[must_use]
     pub fn malformed(detail: String) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "malformed",
-            "The request can't be read",
-            detail,
-        )
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request can't be read", detail)
     }
 
     /// 401: the bearer token is missing or wrong.
     #[must_use]
     pub fn unauthorized() -> Self {
         let detail = "send the header Authorization: Bearer TOKEN".to_owned();
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "A bearer token is needed",
-            detail,
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A bearer token is needed", detail)
     }
 
     /// 404: no such thing.
     #[must_use]
     pub fn not_found(detail: String) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not-found",
-            "There is no such thing",
-            detail,
-        )
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
     }
 
     /// 405: the path is there, but not for this method.
@@ -82,23 +61,13 @@ impl Problem {
     pub fn method_not_allowed() -> Self {
         let detail = "see /openapi.json for the methods of this path".to_owned();
         let title = "The method is not allowed here";
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            title,
-            detail,
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail)
     }
 
     /// 409: the idempotency key stands for another request.
     #[must_use]
     pub fn conflict(detail: String) -> Self {
-        Self::new(
-            StatusCode::CONFLICT,
-            "conflict",
-            "The key is taken by another request",
-            detail,
-        )
+        Self::new(StatusCode::CONFLICT, "conflict", "The key is taken by another request", detail)
     }
 
     /// 413: the body is too large.
@@ -128,16 +97,12 @@ impl Problem {
     pub fn unavailable(detail: &str, retry_after_s: u32) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let problem = Self::new(status, "unavailable", "Try again later", detail.to_owned());
-        Self {
-            retry_after_s: Some(retry_after_s),
-            ..problem
-        }
+        Self { retry_after_s: Some(retry_after_s), ..problem }
     }
 
-    /// 503 for an error of the database: the log has it, the client needn't.
+    /// 503: the database is away.
     #[must_use]
-    pub fn database(error: &sqlx::Error) -> Self {
-        tracing::warn!(%error, "a request met an error of the database");
+    pub fn away() -> Self {
         Self::unavailable("the database can't answer now; try again", 1)
     }
 }

@@ -50,16 +50,10 @@ pub async fn healthz() -> &'static str {
 pub async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
     let probe = sqlx::query("SELECT 1").execute(&health.pool);
     if !matches!(tokio::time::timeout(PROBE_MAX, probe).await, Ok(Ok(_))) {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database is not reached\n",
-        );
+        return (StatusCode::SERVICE_UNAVAILABLE, "the database is not reached\n");
     }
     if !health.messaging.is_ready().await {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the broker is not reached\n",
-        );
+        return (StatusCode::SERVICE_UNAVAILABLE, "the broker is not reached\n");
     }
     (StatusCode::OK, "ready\n")
 }
@@ -69,19 +63,11 @@ pub async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) 
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String)))]
 pub async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     match TextEncoder::new().encode_to_string(&health.registry.gather()) {
-        Ok(text) => (
-            StatusCode::OK,
-            [("content-type", prometheus::TEXT_FORMAT)],
-            text,
-        ),
+        Ok(text) => (StatusCode::OK, [("content-type", prometheus::TEXT_FORMAT)], text),
         Err(error) => {
             tracing::error!(%error, "metrics can't be written");
             let text = "metrics can't be written; see the log\n".to_owned();
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                [("content-type", "text/plain")],
-                text,
-            )
+            (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "text/plain")], text)
         }
     }
 }

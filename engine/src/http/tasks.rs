@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::problem::Problem;
 use crate::json;
 use crate::orchestrator::create::{CreateError, CreateLane, NewTask};
+use crate::orchestrator::read::{Away, Found, Reads};
 use crate::orchestrator::templates::Templates;
 use crate::waiters::Waiters;
 
@@ -37,7 +38,9 @@ pub struct Api {
     pub templates: Arc<Templates>,
     /// Who waits for a task's end.
     pub waiters: Arc<Waiters>,
-    /// Reads.
+    /// Reads tasks.
+    pub reads: Reads,
+    /// Reads audits.
     pub pool: PgPool,
     /// Waits end with the process.
     pub shutdown: CancellationToken,
@@ -169,22 +172,15 @@ pub async fn create_task(
 ) -> Result<Response, Problem> {
     let request = read_body(&headers, body)?;
     let key = request.idempotency_key;
-    if key
-        .as_ref()
-        .is_some_and(|key| !(1..=KEY_CHARS_MAX).contains(&key.chars().count()))
-    {
+    if key.as_ref().is_some_and(|key| !(1..=KEY_CHARS_MAX).contains(&key.chars().count())) {
         let detail = format!("idempotency_key must have 1 to {KEY_CHARS_MAX} characters");
         return Err(Problem::invalid(detail));
     }
-    let context = request
-        .context
-        .map_or_else(|| "{}".to_owned(), |raw| raw.get().to_owned());
+    let context = request.context.map_or_else(|| "{}".to_owned(), |raw| raw.get().to_owned());
     if !context.starts_with('{') {
         return Err(Problem::invalid("context must be a JSON object".to_owned()));
     }
-    let found = api
-        .templates
-        .find(&request.namespace, &request.template, request.version);
+    let found = api.templates.find(&request.namespace, &request.template, request.version);
     let template_id = found.map_err(Problem::not_found)?;
     let created = api.create.create(NewTask {
         task_uuid: Uuid::now_v7(),
@@ -206,16 +202,9 @@ pub async fn create_task(
              version or context; use another key"
         )),
     })?;
-    let status = if created.new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let status = if created.new { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/tasks/{}", created.task_uuid);
-    let body = CreatedTask {
-        task_uuid: created.task_uuid,
-        state: created.state,
-    };
+    let body = CreatedTask { task_uuid: created.task_uuid, state: created.state };
     Ok((status, [(header::LOCATION, location)], Json(body)).into_response())
 }
 
@@ -223,9 +212,7 @@ fn read_body(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<CreateTask, Problem> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|value| value.starts_with("application/json")) {
         return Err(Problem::not_json());
     }
@@ -234,11 +221,7 @@ fn read_body(
         .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
     let request = serde_json::from_str(text).map_err(|error| {
         let detail = error.to_string();
-        if error.is_data() {
-            Problem::invalid(detail)
-        } else {
-            Problem::malformed(detail)
-        }
+        if error.is_data() { Problem::invalid(detail) } else { Problem::malformed(detail) }
     })?;
     // Known to be well-formed now; what is left is what PostgreSQL can't hold.
     json::check(text).map_err(|error| Problem::malformed(error.to_string()))?;
@@ -257,40 +240,41 @@ pub async fn get_task(
     State(api): State<Api>,
     path: Result<Path<Uuid>, PathRejection>,
     query: Result<Query<Wait>, QueryRejection>,
-) -> Result<Json<Task>, Problem> {
+) -> Result<Response, Problem> {
     let task_uuid = task_id(path)?;
     let Query(Wait { wait }) = query.map_err(|error| Problem::invalid(error.body_text()))?;
     if !(0.0..=WAIT_S_MAX).contains(&wait) {
-        return Err(Problem::invalid(format!(
-            "wait must be 0 to {WAIT_S_MAX} seconds"
-        )));
+        return Err(Problem::invalid(format!("wait must be 0 to {WAIT_S_MAX} seconds")));
     }
     if wait > 0.0 {
-        let ended = wait_until_finished(&api, task_uuid);
+        let ended = when_finished(&api, task_uuid);
         let patience = Duration::from_secs_f64(wait);
         tokio::select! {
-            ended = tokio::time::timeout(patience, ended) => ended.unwrap_or(Ok(()))?,
+            ended = tokio::time::timeout(patience, ended) => {
+                if let Ok(document) = ended {
+                    return document.map(answer::<Task>);
+                }
+            }
             () = api.shutdown.cancelled() => {}
         }
     }
-    let sql = include_str!("../../sql/read_task.sql");
-    read(&api.pool, sql, task_uuid).await.map(Json)
+    match api.reads.read(task_uuid, false).await {
+        Ok(Found::Document(document)) => Ok(answer::<Task>(document)),
+        Ok(_) => Err(no_task(task_uuid)),
+        Err(Away) => Err(Problem::away()),
+    }
 }
 
-/// Returns when the task has come to its end; woken, not polling.
-async fn wait_until_finished(api: &Api, task_uuid: Uuid) -> Result<(), Problem> {
+/// The task's document once it has come to its end; woken, not polling.
+async fn when_finished(api: &Api, task_uuid: Uuid) -> Result<String, Problem> {
     loop {
         // Registered before the look, so that no end falls between the two.
         let woken = api.waiters.register(task_uuid);
-        let finished: Option<bool> = sqlx::query_scalar(include_str!("../../sql/is_finished.sql"))
-            .bind(task_uuid)
-            .fetch_optional(&api.pool)
-            .await
-            .map_err(|error| Problem::database(&error))?;
-        match finished {
-            None => return Err(no_task(task_uuid)),
-            Some(true) => return Ok(()),
-            Some(false) => woken.await,
+        match api.reads.read(task_uuid, true).await {
+            Ok(Found::Nothing) => return Err(no_task(task_uuid)),
+            Ok(Found::Document(document)) => return Ok(document),
+            Ok(Found::Unfinished) => woken.await,
+            Err(Away) => return Err(Problem::away()),
         }
     }
 }
@@ -306,9 +290,17 @@ async fn wait_until_finished(api: &Api, task_uuid: Uuid) -> Result<(), Problem> 
 pub async fn get_transitions(
     State(api): State<Api>,
     path: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<Transitions>, Problem> {
-    let sql = include_str!("../../sql/read_transitions.sql");
-    read(&api.pool, sql, task_id(path)?).await.map(Json)
+) -> Result<Response, Problem> {
+    let task_uuid = task_id(path)?;
+    let audit: Option<String> = sqlx::query_scalar(include_str!("../../sql/read_transitions.sql"))
+        .bind(task_uuid)
+        .fetch_optional(&api.pool)
+        .await
+        .map_err(|error| {
+            tracing::warn!(%error, "an audit can't be read");
+            Problem::away()
+        })?;
+    audit.map(answer::<Transitions>).ok_or_else(|| no_task(task_uuid))
 }
 
 fn task_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
@@ -320,19 +312,11 @@ fn no_task(task_uuid: Uuid) -> Problem {
     Problem::not_found(format!("there is no task {task_uuid}"))
 }
 
-async fn read<T: serde::de::DeserializeOwned>(
-    pool: &PgPool,
-    sql: &'static str,
-    task_uuid: Uuid,
-) -> Result<T, Problem> {
-    let text: Option<String> = sqlx::query_scalar(sql)
-        .bind(task_uuid)
-        .fetch_optional(pool)
-        .await
-        .map_err(|error| Problem::database(&error))?;
-    let text = text.ok_or_else(|| no_task(task_uuid))?;
-    serde_json::from_str(&text).map_err(|error| {
-        tracing::error!(%error, "a document of the database can't be read");
-        Problem::unavailable("the database's answer can't be read; see the log", 60)
-    })
+/// An answer with a document that the database has made, which is of this shape.
+fn answer<Shape: serde::de::DeserializeOwned>(document: String) -> Response {
+    debug_assert!(
+        serde_json::from_str::<Shape>(&document).is_ok(),
+        "not as the OpenAPI document has it: {document}"
+    );
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
 }

@@ -56,10 +56,7 @@ pub struct StepRef {
 /// Two parallel arrays for a set-based statement, task ids and step numbers.
 #[must_use]
 pub fn arrays(steps: &[StepRef]) -> (Vec<i64>, Vec<i32>) {
-    steps
-        .iter()
-        .map(|step| (step.task_id, step.step_no))
-        .unzip()
+    steps.iter().map(|step| (step.task_id, step.step_no)).unzip()
 }
 
 /// A statement with its arguments.
@@ -114,11 +111,9 @@ impl Outgoing {
         let message_ids: Option<Vec<i64>> = row.try_get("message_ids")?;
         Ok(match message_ids {
             None => Self::default(),
-            Some(message_ids) => Self {
-                message_ids,
-                queues: row.try_get("queues")?,
-                bodies: row.try_get("bodies")?,
-            },
+            Some(message_ids) => {
+                Self { message_ids, queues: row.try_get("queues")?, bodies: row.try_get("bodies")? }
+            }
         })
     }
 }

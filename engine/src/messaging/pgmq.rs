@@ -41,9 +41,7 @@ impl Pgmq {
             .fetch_one(&self.pool)
             .await?;
         if bloated {
-            sqlx::query(include_str!("../../sql/queues_vacuum.sql"))
-                .execute(&self.pool)
-                .await?;
+            sqlx::query(include_str!("../../sql/queues_vacuum.sql")).execute(&self.pool).await?;
         }
         Ok(())
     }
@@ -179,12 +177,8 @@ impl MessagingService for Pgmq {
                     listener
                 }
             };
-            Ok(Box::new(PgmqQueue {
-                listener,
-                source,
-                called: Vec::new(),
-                looked: false,
-            }) as Box<dyn Queue>)
+            Ok(Box::new(PgmqQueue { listener, source, called: Vec::new(), looked: false })
+                as Box<dyn Queue>)
         })
     }
 

@@ -83,10 +83,8 @@ impl CreateLane {
 }
 
 const AWAY: CreateError = CreateError::Unavailable("the database can't answer now; try again", 1);
-const FULL: CreateError = CreateError::Unavailable(
-    "the backlog of unfinished tasks is full; try again later",
-    1,
-);
+const FULL: CreateError =
+    CreateError::Unavailable("the backlog of unfinished tasks is full; try again later", 1);
 const ENDING: CreateError =
     CreateError::Unavailable("this orchestrator is ending; try again, or another one", 1);
 
@@ -132,9 +130,7 @@ impl Creating {
         match self.insert_batch(tasks).await {
             Ok(answers) => answers,
             Err(refused) if is_data_error(&refused) && tasks.len() == 1 => {
-                let why = refused
-                    .as_database_error()
-                    .map_or("", |error| error.message());
+                let why = refused.as_database_error().map_or("", |error| error.message());
                 vec![Err(CreateError::Refused(why.to_owned()))]
             }
             Err(refused) if is_data_error(&refused) => {
@@ -156,36 +152,11 @@ impl Creating {
         let row = sqlx::query(include_str!("../../sql/create_tasks.sql"))
             .bind(self.messaging.broker().name())
             .bind(tasks.iter().map(|task| task.task_uuid).collect::<Vec<_>>())
-            .bind(
-                tasks
-                    .iter()
-                    .map(|task| task.template_id)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                tasks
-                    .iter()
-                    .map(|task| task.namespace.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                tasks
-                    .iter()
-                    .map(|task| task.context.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                tasks
-                    .iter()
-                    .map(|task| task.idempotency_key.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                tasks
-                    .iter()
-                    .map(|task| task.version_asked)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(tasks.iter().map(|task| task.template_id).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.namespace.as_str()).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.context.as_str()).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.idempotency_key.as_deref()).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.version_asked).collect::<Vec<_>>())
             .fetch_one(self.database.connection().await?)
             .await?;
         failpoint("orchestrator_after_create_commit");
@@ -197,18 +168,11 @@ impl Creating {
         let new = created.iter().filter(|new| **new).count();
         self.metrics.created(new);
         self.backlog.created(new);
-        let answers = task_uuids
-            .into_iter()
-            .zip(states)
-            .zip(created.into_iter().zip(same));
+        let answers = task_uuids.into_iter().zip(states).zip(created.into_iter().zip(same));
         Ok(answers
             .map(|((task_uuid, state), (new, same))| match (new, same) {
                 (false, false) => Err(CreateError::KeyTaken(task_uuid)),
-                _ => Ok(Created {
-                    task_uuid,
-                    state,
-                    new,
-                }),
+                _ => Ok(Created { task_uuid, state, new }),
             })
             .collect())
     }
@@ -226,12 +190,7 @@ pub(super) struct Backlog {
 
 impl Backlog {
     pub(super) fn new(max: u32) -> Self {
-        Self {
-            max: max.into(),
-            counted: 0,
-            since: 0,
-            at: None,
-        }
+        Self { max: max.into(), counted: 0, since: 0, at: None }
     }
 
     /// How many of `wanted` may be created now.

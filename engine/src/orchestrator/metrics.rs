@@ -16,10 +16,7 @@ pub(super) struct OrchestratorMetrics {
 
 impl OrchestratorMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let recovered = Opts::new(
-            "stepmark_steps_recovered_total",
-            "Steps moved on by a sweep.",
-        );
+        let recovered = Opts::new("stepmark_steps_recovered_total", "Steps moved on by a sweep.");
         let metrics = Self {
             created: IntCounter::new("stepmark_tasks_created_total", "Tasks created.")?,
             finished: IntCounter::new(
@@ -64,9 +61,7 @@ impl OrchestratorMetrics {
             ("lease expired", "leases_expired"),
             ("too many expiries", "steps_failed"),
         ] {
-            self.recovered
-                .with_label_values(&[reason])
-                .inc_by(count(row, column)?);
+            self.recovered.with_label_values(&[reason]).inc_by(count(row, column)?);
         }
         Ok(())
     }

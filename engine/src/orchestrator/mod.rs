@@ -7,6 +7,7 @@
 pub mod create;
 mod metrics;
 mod process;
+pub mod read;
 mod recover;
 pub mod templates;
 
@@ -20,6 +21,7 @@ use tracing::{info, warn};
 use self::create::{Backlog, Creating};
 use self::metrics::OrchestratorMetrics;
 use self::process::ProcessLane;
+use self::read::Reads;
 use self::recover::{Alarm, RecoverLane};
 use self::templates::Templates;
 use crate::config::OrchestratorConfig;
@@ -41,16 +43,12 @@ pub async fn run(
     let loaded = templates::load(&config.templates).map_err(StartError::Templates)?;
     let (listener, address) = program::bind(engine).await?;
     let options = program::prepare_database(engine).await?;
-    let templates = register(&loaded, &options)
-        .await
-        .map_err(DatabaseError::Sql)?;
+    let templates = register(&loaded, &options).await.map_err(DatabaseError::Sql)?;
     info!(templates = loaded.len(), namespaces = ?templates.namespaces(), "templates are loaded");
-    let pool = database::read_pool(options.clone(), config.read_connections);
+    let pool = database::read_pool(options.clone(), 2);
+    let reads = Reads::start(&options, config.read_connections);
     let messaging = program::start_messaging(engine, &options, &pool).await?;
-    messaging
-        .declare(templates.namespaces())
-        .await
-        .map_err(StartError::Broker)?;
+    messaging.declare(templates.namespaces()).await.map_err(StartError::Broker)?;
 
     let registry = prometheus::Registry::new();
     let metrics = OrchestratorMetrics::register(&registry)?;
@@ -84,14 +82,11 @@ pub async fn run(
         create,
         templates: Arc::new(templates),
         waiters,
+        reads,
         pool: pool.clone(),
         shutdown: shutdown.clone(),
     };
-    let health = Health {
-        pool,
-        messaging: Arc::clone(&messaging),
-        registry,
-    };
+    let health = Health { pool, messaging: Arc::clone(&messaging), registry };
     let routes = http::routes(api, health, engine.token.as_deref(), config.body_bytes_max);
     let listener = axum::serve::ListenerExt::tap_io(listener, |connection| {
         let _ = connection.set_nodelay(true); // axum doesn't by itself, and 40 ms are lost

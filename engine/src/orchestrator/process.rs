@@ -78,9 +78,7 @@ impl ProcessLane {
                 )
             }
         };
-        let waited = shutdown
-            .run_until_cancelled(queue.wait(self.config.sweep()))
-            .await;
+        let waited = shutdown.run_until_cancelled(queue.wait(self.config.sweep())).await;
         let Some(waited) = waited else {
             return Ok(());
         };

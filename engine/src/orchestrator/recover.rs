@@ -41,12 +41,7 @@ impl Alarm {
     /// Waits until something is due, and at most until `latest`.
     async fn ring(&self, latest: Instant) {
         loop {
-            let due = self
-                .due
-                .lock()
-                .expect("no holder panics")
-                .unwrap_or(latest)
-                .min(latest);
+            let due = self.due.lock().expect("no holder panics").unwrap_or(latest).min(latest);
             tokio::select! {
                 () = tokio::time::sleep_until(due) => break,
                 () = self.set.notified() => {}
@@ -103,8 +98,7 @@ impl RecoverLane {
             self.waiters.wake(finished);
         }
         if let Some(ms) = row.try_get::<Option<i64>, _>("next_due_ms")? {
-            self.alarm
-                .within(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+            self.alarm.within(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
         }
         row.try_get("again")
     }

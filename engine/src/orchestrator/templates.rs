@@ -20,20 +20,12 @@ impl Templates {
     /// What is not there, with what is.
     pub fn find(&self, namespace: &str, name: &str, version: Option<i32>) -> Result<i32, String> {
         let Some(versions) = self.ids.get(&(namespace.to_owned(), name.to_owned())) else {
-            let known: Vec<String> = self
-                .ids
-                .keys()
-                .map(|(ns, name)| format!("{ns}/{name}"))
-                .take(20)
-                .collect();
+            let known: Vec<String> =
+                self.ids.keys().map(|(ns, name)| format!("{ns}/{name}")).take(20).collect();
             return Err(format!(
                 "there is no template {name:?} in namespace {namespace:?}; this orchestrator has \
                  loaded {}",
-                if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                }
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             ));
         };
         let found = match version {
@@ -77,11 +69,7 @@ impl Templates {
                 .fetch_one(&mut *connection)
                 .await?;
             let key = (template.namespace.clone(), template.name.clone());
-            registered
-                .ids
-                .entry(key)
-                .or_default()
-                .insert(template.version, id);
+            registered.ids.entry(key).or_default().insert(template.version, id);
         }
         Ok(registered)
     }
@@ -93,19 +81,13 @@ impl Templates {
 /// All that is wrong with any of them, as text: each with file, line and column.
 pub fn load(folder: &Path) -> Result<Vec<Template>, String> {
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
-        format!(
-            "templates can't be read from {}: {error}; see --templates",
-            path.display()
-        )
+        format!("templates can't be read from {}: {error}; see --templates", path.display())
     };
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| unreadable(folder, &error))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
             paths.push(path);
         }
     }
@@ -127,12 +109,7 @@ pub fn load(folder: &Path) -> Result<Vec<Template>, String> {
                 }
             }
             Ok(template) => {
-                let Template {
-                    namespace,
-                    name,
-                    version,
-                    ..
-                } = &template;
+                let Template { namespace, name, version, .. } = &template;
                 let key = (namespace.clone(), name.clone(), *version);
                 if let Some(first) = places.insert(key, path.clone()) {
                     let _ = writeln!(
@@ -147,9 +124,5 @@ pub fn load(folder: &Path) -> Result<Vec<Template>, String> {
             }
         }
     }
-    if problems.is_empty() {
-        Ok(templates)
-    } else {
-        Err(problems.trim_end().to_owned())
-    }
+    if problems.is_empty() { Ok(templates) } else { Err(problems.trim_end().to_owned()) }
 }

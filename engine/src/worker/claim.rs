@@ -100,17 +100,8 @@ impl ClaimLane {
         flight: Flight,
     ) -> Self {
         let worker = config.engine.instance.clone();
-        let claiming = Claiming {
-            worker,
-            lease_ms: config.lease_ms.into(),
-        };
-        Self {
-            config,
-            claiming,
-            namespaces,
-            messaging,
-            flight,
-        }
+        let claiming = Claiming { worker, lease_ms: config.lease_ms.into() };
+        Self { config, claiming, namespaces, messaging, flight }
     }
 
     /// Claims and starts steps until the shutdown begins.
@@ -157,9 +148,7 @@ impl ClaimLane {
                 return Ok(());
             };
             let mut permits = permit.expect("the semaphore is never closed");
-            let more = slots
-                .available_permits()
-                .min(self.config.engine.batch_max as usize - 1);
+            let more = slots.available_permits().min(self.config.engine.batch_max as usize - 1);
             if let Ok(others) = Arc::clone(slots).try_acquire_many_owned(clamp_u32(more)) {
                 permits.merge(others);
             }
@@ -167,10 +156,7 @@ impl ClaimLane {
             // and not started stays idle until its lease expires.
             let max = permits.num_permits();
             let rows = queue.act(&self.claiming, max).await?;
-            let claims = rows
-                .iter()
-                .map(Claim::from_row)
-                .collect::<Result<Vec<_>, _>>()?;
+            let claims = rows.iter().map(Claim::from_row).collect::<Result<Vec<_>, _>>()?;
             let queue_empty = claims.len() < max;
             self.start(claims, permits);
             if queue_empty {
@@ -181,9 +167,7 @@ impl ClaimLane {
 
     fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
         for claim in claims {
-            let permit = permits
-                .split(1)
-                .expect("no more is claimed than there are permits");
+            let permit = permits.split(1).expect("no more is claimed than there are permits");
             self.flight.start(claim, permit);
         }
     }

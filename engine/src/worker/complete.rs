@@ -44,10 +44,7 @@ impl Attempted {
             retry_after_ms: None,
         };
         match outcome {
-            Outcome::Complete(result) => Self {
-                result: Some(result.get().to_owned()),
-                ..blank
-            },
+            Outcome::Complete(result) => Self { result: Some(result.get().to_owned()), ..blank },
             Outcome::Retry { message, after } => {
                 let after = after.unwrap_or_else(backoff).as_millis();
                 let after = after.min(BACKOFF_MS_MAX.into());
@@ -58,11 +55,9 @@ impl Attempted {
                     ..blank
                 }
             }
-            Outcome::Fail { message } => Self {
-                outcome: "Fail",
-                error: Some(failure(&message)),
-                ..blank
-            },
+            Outcome::Fail { message } => {
+                Self { outcome: "Fail", error: Some(failure(&message)), ..blank }
+            }
         }
     }
 
@@ -70,13 +65,7 @@ impl Attempted {
     fn refused(&self, why: &str) -> Self {
         let message = format!("the outcome can't be stored: {why}");
         let error = Some(failure(&message));
-        Self {
-            outcome: "Fail",
-            result: None,
-            error,
-            retry_after_ms: None,
-            ..self.clone()
-        }
+        Self { outcome: "Fail", result: None, error, retry_after_ms: None, ..self.clone() }
     }
 }
 
@@ -133,9 +122,7 @@ impl CompleteLane {
     async fn store_refused(&mut self, batch: &[Attempted], refused: &sqlx::Error) {
         if let [one] = batch {
             error!(error = %refused, "an outcome is refused by the database");
-            let why = refused
-                .as_database_error()
-                .map_or("", |error| error.message());
+            let why = refused.as_database_error().map_or("", |error| error.message());
             Box::pin(self.store(&[one.refused(why)])).await;
             return;
         }
@@ -147,38 +134,13 @@ impl CompleteLane {
     async fn complete(&mut self, batch: &[Attempted]) -> Result<Outgoing, sqlx::Error> {
         let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
             .bind(self.messaging.broker().name())
-            .bind(
-                batch
-                    .iter()
-                    .map(|one| one.step_ref.task_id)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                batch
-                    .iter()
-                    .map(|one| one.step_ref.step_no)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(batch.iter().map(|one| one.step_ref.task_id).collect::<Vec<_>>())
+            .bind(batch.iter().map(|one| one.step_ref.step_no).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.claim_token).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.outcome).collect::<Vec<_>>())
-            .bind(
-                batch
-                    .iter()
-                    .map(|one| one.result.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                batch
-                    .iter()
-                    .map(|one| one.error.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                batch
-                    .iter()
-                    .map(|one| one.retry_after_ms)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(batch.iter().map(|one| one.result.as_deref()).collect::<Vec<_>>())
+            .bind(batch.iter().map(|one| one.error.as_deref()).collect::<Vec<_>>())
+            .bind(batch.iter().map(|one| one.retry_after_ms).collect::<Vec<_>>())
             .fetch_one(self.database.connection().await?)
             .await?;
         let accepted: Vec<bool> = row.try_get("accepted")?;
@@ -188,10 +150,7 @@ impl CompleteLane {
             } else {
                 self.metrics.fenced();
                 let StepRef { task_id, step_no } = one.step_ref;
-                info!(
-                    task_id,
-                    step_no, "a late outcome is fenced: its claim had ended"
-                );
+                info!(task_id, step_no, "a late outcome is fenced: its claim had ended");
             }
         }
         Outgoing::from_row(&row)

@@ -35,14 +35,7 @@ impl Flight {
     ) -> Self {
         let (running, claims) = (TaskTracker::new(), Arc::default());
         let abandoned = CancellationToken::new();
-        Self {
-            handlers,
-            attempted,
-            result_bytes_max,
-            running,
-            claims,
-            abandoned,
-        }
+        Self { handlers, attempted, result_bytes_max, running, claims, abandoned }
     }
 
     /// Runs the step's handler; the permit is its slot.
@@ -50,12 +43,7 @@ impl Flight {
         let flight = self.clone();
         self.held().insert(claim.claim_token, claim.step_ref);
         self.running.spawn(async move {
-            let Claim {
-                step_ref,
-                claim_token,
-                retry,
-                step,
-            } = claim;
+            let Claim { step_ref, claim_token, retry, step } = claim;
             let attempt = step.attempt.unsigned_abs();
             let run = flight.handlers.run(step);
             let Some(outcome) = flight.abandoned.run_until_cancelled(run).await else {
@@ -98,8 +86,6 @@ fn storable(outcome: Outcome, bytes_max: usize) -> Outcome {
     }
     match json::check(result.get()) {
         Ok(()) => outcome,
-        Err(error) => Outcome::Fail {
-            message: format!("the result can't be stored: {error}"),
-        },
+        Err(error) => Outcome::Fail { message: format!("the result can't be stored: {error}") },
     }
 }

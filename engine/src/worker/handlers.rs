@@ -58,10 +58,7 @@ impl Handlers {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
                 let message = format!("the handler panicked: {}", text.unwrap_or("no message"));
-                Outcome::Retry {
-                    message,
-                    after: None,
-                }
+                Outcome::Retry { message, after: None }
             }
         }
     }

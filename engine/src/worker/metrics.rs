@@ -11,10 +11,7 @@ pub(super) struct WorkerMetrics {
 
 impl WorkerMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let stored = Opts::new(
-            "stepmark_outcomes_stored_total",
-            "Outcomes stored, by kind.",
-        );
+        let stored = Opts::new("stepmark_outcomes_stored_total", "Outcomes stored, by kind.");
         let fenced = Opts::new(
             "stepmark_outcomes_fenced_total",
             "Outcomes refused because the claim had ended: late results.",

@@ -64,8 +64,9 @@ impl Worker {
 
     /// Registers the handler that templates of `namespace` call `name`. It may run more than once
     /// for a step, on any worker: what it does outside must be keyed by
-    /// [`Step::idempotency_token`]. It must not block its thread; long computations belong into
-    /// `tokio::task::spawn_blocking`.
+    /// [`Step::idempotency_token`]. It must not block its thread, which by default is the worker's
+    /// only one: long computations belong into `tokio::task::spawn_blocking`, or give the worker
+    /// more `--threads`.
     #[must_use]
     pub fn handler<F, Fut, O>(mut self, namespace: &str, name: &str, handler: F) -> Self
     where
@@ -87,9 +88,7 @@ impl Worker {
             Ok(config) => config,
             Err(error) => error.exit(),
         };
-        program::run(&config.engine.clone(), |shutdown| {
-            self.run(config, shutdown)
-        })
+        program::run(&config.engine.clone(), config.threads, |shutdown| self.run(config, shutdown))
     }
 
     /// Runs the worker until `shutdown`, then drains: what is in flight ends and is stored, and
@@ -111,12 +110,8 @@ impl Worker {
         let (sender, attempted) = mpsc::channel(config.concurrency as usize);
         let flight = Flight::new(self.handlers.clone(), sender, config.result_bytes_max);
         let namespaces = self.handlers.namespaces();
-        let claiming = ClaimLane::new(
-            config.clone(),
-            namespaces,
-            Arc::clone(&messaging),
-            flight.clone(),
-        );
+        let claiming =
+            ClaimLane::new(config.clone(), namespaces, Arc::clone(&messaging), flight.clone());
         let completing = CompleteLane {
             messaging: Arc::clone(&messaging),
             database: Lane::new(options.clone()),
@@ -124,11 +119,7 @@ impl Worker {
             batch_max: engine.batch_max as usize,
             metrics,
         };
-        let health = Health {
-            pool: pool.clone(),
-            messaging: Arc::clone(&messaging),
-            registry,
-        };
+        let health = Health { pool: pool.clone(), messaging: Arc::clone(&messaging), registry };
         let (listener, address) = program::bind(engine).await?;
         let server = tokio::spawn(
             axum::serve(listener, status::routes(health))
@@ -178,10 +169,7 @@ async fn give_back(
     match released.await {
         Ok((released, outgoing)) => {
             transport.publish(outgoing).await;
-            info!(
-                steps = released,
-                "gave back steps whose handlers did not end in time"
-            );
+            info!(steps = released, "gave back steps whose handlers did not end in time");
         }
         Err(error) => warn!(%error, "steps can't be given back; their leases will expire"),
     }

@@ -78,9 +78,7 @@ impl From<Value> for Outcome {
     fn from(result: Value) -> Self {
         match serde_json::value::to_raw_value(&result) {
             Ok(result) => Self::Complete(result),
-            Err(error) => Self::Fail {
-                message: format!("the result is not JSON: {error}"),
-            },
+            Err(error) => Self::Fail { message: format!("the result is not JSON: {error}") },
         }
     }
 }
@@ -93,27 +91,19 @@ impl StepError {
     /// A failure that the next attempt may not meet.
     #[must_use]
     pub fn retry(message: impl fmt::Display) -> Self {
-        Self(Outcome::Retry {
-            message: message.to_string(),
-            after: None,
-        })
+        Self(Outcome::Retry { message: message.to_string(), after: None })
     }
 
     /// A failure to be retried after this time, whatever the template's backoff says.
     #[must_use]
     pub fn retry_after(message: impl fmt::Display, after: Duration) -> Self {
-        Self(Outcome::Retry {
-            message: message.to_string(),
-            after: Some(after),
-        })
+        Self(Outcome::Retry { message: message.to_string(), after: Some(after) })
     }
 
     /// A failure that no attempt can mend.
     #[must_use]
     pub fn permanent(message: impl fmt::Display) -> Self {
-        Self(Outcome::Fail {
-            message: message.to_string(),
-        })
+        Self(Outcome::Fail { message: message.to_string() })
     }
 }
 

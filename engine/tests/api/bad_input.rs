@@ -31,10 +31,7 @@ async fn an_unknown_template_is_answered_with_those_there_are() {
     let body = json!({"namespace": "rust_e2e_linear", "template": "sequence"});
     let detail = client.post(&body).await.problem(404);
     assert!(detail.contains("\"sequence\""), "{detail}");
-    assert!(
-        detail.contains("rust_e2e_diamond/diamond_pattern"),
-        "{detail}"
-    );
+    assert!(detail.contains("rust_e2e_diamond/diamond_pattern"), "{detail}");
     let body = json!({"namespace": "rust_e2e_linear", "template": "mathematical_sequence",
         "version": 7});
     let detail = client.post(&body).await.problem(404);
@@ -46,15 +43,9 @@ async fn an_unknown_template_is_answered_with_those_there_are() {
 async fn a_hostile_namespace_is_only_a_name_that_is_not_there() {
     let (_orchestrator, client) = orchestrator();
     let long = "x".repeat(500_000);
-    for namespace in [
-        "'; DROP TABLE tasks; --",
-        "../../etc/passwd",
-        "RUST_E2E_LINEAR",
-        "",
-        "ж",
-        "a b",
-        &long,
-    ] {
+    for namespace in
+        ["'; DROP TABLE tasks; --", "../../etc/passwd", "RUST_E2E_LINEAR", "", "ж", "a b", &long]
+    {
         let body = json!({"namespace": namespace, "template": "mathematical_sequence"});
         let detail = client.post(&body).await.problem(404);
         assert!(detail.len() < 5_000, "{} bytes of detail", detail.len());
@@ -69,11 +60,7 @@ async fn a_hostile_namespace_is_only_a_name_that_is_not_there() {
 async fn what_is_not_json_or_cannot_be_kept_is_refused_with_the_place() {
     let (_orchestrator, client) = orchestrator();
     let deep = |depth: usize| {
-        with_context(&format!(
-            r#"{{"a": {}{}}}"#,
-            "[".repeat(depth),
-            "]".repeat(depth)
-        ))
+        with_context(&format!(r#"{{"a": {}{}}}"#, "[".repeat(depth), "]".repeat(depth)))
     };
     for (body, says) in [
         ("".to_owned(), "EOF"),
@@ -101,10 +88,7 @@ async fn what_is_not_json_or_cannot_be_kept_is_refused_with_the_place() {
         let detail = answer.problem(400);
         assert!(detail.contains(says), "{shown}: {detail}");
     }
-    let detail = client
-        .post_text(b"{\"a\": \"\xff\"}".to_vec())
-        .await
-        .problem(400);
+    let detail = client.post_text(b"{\"a\": \"\xff\"}".to_vec()).await.problem(400);
     assert!(detail.contains("UTF-8"), "{detail}");
     still_works(&client).await;
 }
@@ -133,27 +117,12 @@ async fn wrong_missing_and_unknown_fields_are_named() {
         (format!("{{{names}, \"version\": \"1\"}}"), "i32"),
         (format!("{{{names}, \"version\": 1.5}}"), "i32"),
         (format!("{{{names}, \"version\": 99999999999}}"), "i32"),
-        (
-            format!("{{{names}, \"context\": []}}"),
-            "context must be a JSON object",
-        ),
-        (
-            format!("{{{names}, \"context\": \"x\"}}"),
-            "context must be a JSON object",
-        ),
+        (format!("{{{names}, \"context\": []}}"), "context must be a JSON object"),
+        (format!("{{{names}, \"context\": \"x\"}}"), "context must be a JSON object"),
         (format!("{{{names}, \"idempotency_key\": 1}}"), "string"),
-        (
-            format!("{{{names}, \"idempotency_key\": \"\"}}"),
-            "idempotency_key must have",
-        ),
-        (
-            format!("{{{names}, \"idempotency_key\": \"{}\"}}", "k".repeat(256)),
-            "255",
-        ),
-        (
-            format!("{{{names}, \"template\": \"u\"}}"),
-            "duplicate field",
-        ),
+        (format!("{{{names}, \"idempotency_key\": \"\"}}"), "idempotency_key must have"),
+        (format!("{{{names}, \"idempotency_key\": \"{}\"}}", "k".repeat(256)), "255"),
+        (format!("{{{names}, \"template\": \"u\"}}"), "duplicate field"),
         (r#"{"namespace": 1, "template": "t"}"#.to_owned(), "string"),
         (r#"["n", "t"]"#.to_owned(), ""),
         ("null".to_owned(), ""),
@@ -173,19 +142,13 @@ async fn numbers_are_kept_to_the_last_digit_and_what_no_number_can_hold_is_refus
     let context = format!(r#"{{"big": {digits}, "small": -0.{digits}, "wide": 1e400}}"#);
     let created = client.post_text(with_context(&context)).await;
     assert_eq!(created.status, 201, "{}", created.text);
-    let path = format!(
-        "/v1/tasks/{}",
-        created.json()["task_uuid"].as_str().unwrap()
-    );
+    let path = format!("/v1/tasks/{}", created.json()["task_uuid"].as_str().unwrap());
     let text = client.get(&path).await.text;
     assert!(text.contains(&digits), "{text}");
     assert!(text.contains(&format!("-0.{digits}")), "{text}");
     assert!(text.contains(&format!("1{}", "0".repeat(400))), "{text}");
 
-    let detail = client
-        .post_text(with_context(r#"{"a": 1e999999}"#))
-        .await
-        .problem(422);
+    let detail = client.post_text(with_context(r#"{"a": 1e999999}"#)).await.problem(422);
     assert!(detail.contains("context can't be stored"), "{detail}");
     still_works(&client).await;
 }
@@ -195,42 +158,19 @@ async fn wrong_ids_waits_types_methods_and_paths_are_told() {
     let (_orchestrator, client) = orchestrator();
     let nobody = "/v1/tasks/00000000-0000-0000-0000-000000000000";
     assert!(client.get(nobody).await.problem(404).contains("00000000"));
-    assert!(
-        client
-            .get(&format!("{nobody}?wait=5"))
-            .await
-            .problem(404)
-            .contains("00000000")
-    );
-    client
-        .get(&format!("{nobody}/transitions"))
-        .await
-        .problem(404);
+    assert!(client.get(&format!("{nobody}?wait=5")).await.problem(404).contains("00000000"));
+    client.get(&format!("{nobody}/transitions")).await.problem(404);
     for id in ["nonsense", "00000000", "%27%20OR%201=1", "%ff", "%00"] {
         client.get(&format!("/v1/tasks/{id}")).await.problem(422);
-        client
-            .get(&format!("/v1/tasks/{id}/transitions"))
-            .await
-            .problem(422);
+        client.get(&format!("/v1/tasks/{id}/transitions")).await.problem(422);
     }
-    for query in [
-        "wait=-1",
-        "wait=301",
-        "wait=1e400",
-        "wait=NaN",
-        "wait=inf",
-        "wait=x",
-        "wait=",
-        "wat=1",
-    ] {
+    for query in
+        ["wait=-1", "wait=301", "wait=1e400", "wait=NaN", "wait=inf", "wait=x", "wait=", "wat=1"]
+    {
         client.get(&format!("{nobody}?{query}")).await.problem(422);
     }
     let tasks = format!("{}/v1/tasks", client.url);
-    for content_type in [
-        None,
-        Some("text/plain"),
-        Some("application/x-www-form-urlencoded"),
-    ] {
+    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
         let request = client.http.post(&tasks).body(with_context("{}"));
         let request = match content_type {
             Some(value) => request.header("content-type", value),
@@ -247,14 +187,7 @@ async fn wrong_ids_waits_types_methods_and_paths_are_told() {
     ] {
         Client::send(request).await.problem(405);
     }
-    for path in [
-        "/",
-        "/v1",
-        "/v2/tasks",
-        "/v1/tasks/",
-        "/v1/tasks/a/b/c",
-        "/%00",
-    ] {
+    for path in ["/", "/v1", "/v2/tasks", "/v1/tasks/", "/v1/tasks/a/b/c", "/%00"] {
         client.get(path).await.problem(404);
     }
     still_works(&client).await;

@@ -6,17 +6,8 @@ use serde_json::Value;
 use crate::support::Orchestrator;
 
 /// Words that would tell a client of the inside.
-const INSIDE: &[&str] = &[
-    "SELECT",
-    "INSERT",
-    "UPDATE ",
-    "FROM tasks",
-    "sqlx",
-    "$1",
-    "postgres:",
-    "panicked",
-    ".rs:",
-];
+const INSIDE: &[&str] =
+    &["SELECT", "INSERT", "UPDATE ", "FROM tasks", "sqlx", "$1", "postgres:", "panicked", ".rs:"];
 
 /// One orchestrator's client.
 #[derive(Clone)]
@@ -35,10 +26,7 @@ pub struct Answer {
 
 impl Client {
     pub fn of(orchestrator: &Orchestrator) -> Self {
-        Self {
-            http: reqwest::Client::new(),
-            url: orchestrator.url.clone(),
-        }
+        Self { http: reqwest::Client::new(), url: orchestrator.url.clone() }
     }
 
     /// Posts a body as JSON, whatever it is.
@@ -93,18 +81,10 @@ impl Answer {
     /// What a problem document of this status says is wrong.
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text);
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
         let problem = self.json();
         assert_eq!(problem["status"], status);
-        assert!(
-            problem["type"]
-                .as_str()
-                .unwrap()
-                .starts_with("about:blank#")
-        );
+        assert!(problem["type"].as_str().unwrap().starts_with("about:blank#"));
         assert!(!problem["title"].as_str().unwrap().is_empty());
         assert_eq!(problem.as_object().unwrap().len(), 4, "{problem}");
         for word in INSIDE {

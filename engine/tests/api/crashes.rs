@@ -18,10 +18,7 @@ const TASKS: usize = 60;
 
 /// What must not be found in the end.
 const FAULTS: &[(&str, &str)] = &[
-    (
-        "tasks that did not complete",
-        "SELECT count(*) FROM tasks WHERE state <> 'Complete'",
-    ),
+    ("tasks that did not complete", "SELECT count(*) FROM tasks WHERE state <> 'Complete'"),
     (
         "steps whose result was not applied just once",
         "SELECT count(*) FROM workflow_steps s WHERE 1 <> (
@@ -60,10 +57,8 @@ async fn under_way(database: &Database, complete: i64) {
         let mut connection = PgConnection::connect_with(&database.options()).await.ok()?;
         let sql = "SELECT count(*) FILTER (WHERE state = 'Complete'), \
             count(*) FILTER (WHERE state = 'InProgress') FROM workflow_steps";
-        let counts: (i64, i64) = sqlx::query_as(AssertSqlSafe(sql))
-            .fetch_one(&mut connection)
-            .await
-            .ok()?;
+        let counts: (i64, i64) =
+            sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut connection).await.ok()?;
         (counts.0 >= complete && counts.1 > 0).then_some(())
     })
     .await;

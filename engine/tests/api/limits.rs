@@ -12,17 +12,9 @@ use crate::support::{
 async fn with_a_token_only_its_bearers_are_served() {
     let orchestrator = Orchestrator::start(&Database::migrated(), &["--token", "open sesame"]);
     let client = Client::of(&orchestrator);
-    let nobody = format!(
-        "{}/v1/tasks/00000000-0000-0000-0000-000000000000",
-        client.url
-    );
+    let nobody = format!("{}/v1/tasks/00000000-0000-0000-0000-000000000000", client.url);
     let paths = [nobody.clone(), format!("{nobody}/transitions")];
-    for header in [
-        None,
-        Some("Bearer open"),
-        Some("Basic open sesame"),
-        Some("Bearer "),
-    ] {
+    for header in [None, Some("Bearer open"), Some("Basic open sesame"), Some("Bearer ")] {
         let requests = paths.iter().map(|path| client.http.get(path));
         for request in requests.chain([client.http.post(format!("{}/v1/tasks", client.url))]) {
             let request = match header {
@@ -34,10 +26,7 @@ async fn with_a_token_only_its_bearers_are_served() {
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
     }
-    let right = client
-        .http
-        .get(&nobody)
-        .header("authorization", "Bearer open sesame");
+    let right = client.http.get(&nobody).header("authorization", "Bearer open sesame");
     Client::send(right).await.problem(404);
     // What tells of the process alone is open to those who watch it.
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
@@ -49,12 +38,7 @@ async fn with_a_token_only_its_bearers_are_served() {
 async fn past_the_backlog_new_tasks_are_put_off_until_it_has_gone_down() {
     let database = Database::migrated();
     let folder = template_folder(&[&template("n", "t", &[("a", &[])])]);
-    let flags = [
-        "--backlog-max",
-        "5",
-        "--templates",
-        folder.to_str().unwrap(),
-    ];
+    let flags = ["--backlog-max", "5", "--templates", folder.to_str().unwrap()];
     let orchestrator = Orchestrator::start(&database, &flags);
     let client = Client::of(&orchestrator);
     let body = json!({"namespace": "n", "template": "t"});

@@ -30,10 +30,7 @@ async fn while_postgresql_is_away_clients_are_told_so_and_then_all_goes_on() {
     let refused = client.post(&linear()).await;
     refused.problem(503);
     assert!(refused.header("retry-after").is_some());
-    client
-        .get(&format!("/v1/tasks/{before}"))
-        .await
-        .problem(503);
+    client.get(&format!("/v1/tasks/{before}")).await.problem(503);
     assert_eq!(client.get("/readyz").await.status, 503);
     assert_eq!(client.get("/healthz").await.status, 200);
     server.start_again().unwrap();
@@ -72,12 +69,7 @@ async fn a_task_whose_orchestrator_died_before_it_could_publish_is_not_lost() {
     let client = Client::of(&dying);
     let body = json!({"namespace": "rust_e2e_linear", "template": "mathematical_sequence",
         "idempotency_key": "k"});
-    let posted = client
-        .http
-        .post(format!("{}/v1/tasks", client.url))
-        .json(&body)
-        .send()
-        .await;
+    let posted = client.http.post(format!("{}/v1/tasks", client.url)).json(&body).send().await;
     assert!(posted.is_err(), "it answered before it died");
     assert!(!dying.program.ended().0.success());
 

@@ -44,10 +44,7 @@ async fn a_configuration_that_does_not_fit_is_refused_with_2_and_the_remedy() {
     assert!(log.contains("--database-url"), "{log}");
     let (status, log) = Program::start(&["--database-url", "no url"], &[]).ended();
     assert_eq!(status.code(), Some(2), "{log}");
-    let variables = [
-        ("STEPMARK_DATABASE_URL", &*database.url),
-        ("STEPMARK_BACKLOG", "1"),
-    ];
+    let variables = [("STEPMARK_DATABASE_URL", &*database.url), ("STEPMARK_BACKLOG", "1")];
     let (status, log) = Program::start(&[], &variables).ended();
     assert_eq!(status.code(), Some(2));
     assert!(log.contains("STEPMARK_BACKLOG"), "{log}");
@@ -65,13 +62,7 @@ async fn broken_templates_are_all_told_with_file_line_and_column() {
     let folder = template_folder(&[cyclic, dangling, twice, "namespace: Ö\n"]);
     let (code, log) = refused(&database, &["--templates", folder.to_str().unwrap()]);
     assert_eq!(code, 2, "{log}");
-    for says in [
-        "0.yaml:5:40: a cycle",
-        "1.yaml:4:40",
-        "nobody",
-        "2.yaml:5:12",
-        "3.yaml:1:12",
-    ] {
+    for says in ["0.yaml:5:40: a cycle", "1.yaml:4:40", "nobody", "2.yaml:5:12", "3.yaml:1:12"] {
         assert!(log.contains(says), "{says}: {log}");
     }
     let same = "{namespace: n, name: t, steps: [{name: a, handler: h}]}";
@@ -91,11 +82,7 @@ async fn surroundings_that_are_not_there_are_told_with_3_and_without_passwords()
         format!("postgres://stepmark:hunter2@127.0.0.1:{port}/{database}")
     };
     // A port on which nobody listens: given by the system, and given back.
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server: u16 = postgres().port();
     let password = database.url.split([':', '@']).nth(2).unwrap().to_owned();
     let missing = database.url.rsplit_once('/').unwrap().0.to_owned() + "/nowhere";
@@ -108,14 +95,7 @@ async fn surroundings_that_are_not_there_are_told_with_3_and_without_passwords()
         (&missing, &[], "nowhere"),
         (&database.url, &broker, "STEPMARK_RABBITMQ_URL"),
     ] {
-        let mut all = vec![
-            "--database-url",
-            url,
-            "--connect-ms",
-            "200",
-            "--templates",
-            fixtures,
-        ];
+        let mut all = vec!["--database-url", url, "--connect-ms", "200", "--templates", fixtures];
         all.extend(arguments);
         if !arguments.contains(&"--listen") {
             all.extend(["--listen", "127.0.0.1:0"]);
@@ -123,10 +103,7 @@ async fn surroundings_that_are_not_there_are_told_with_3_and_without_passwords()
         let (status, log) = Program::start(&all, &[]).ended();
         assert_eq!(status.code(), Some(3), "{arguments:?}: {log}");
         assert!(log.contains(says), "{says}: {log}");
-        assert!(
-            !log.contains("hunter2") && !log.contains(&password),
-            "a password: {log}"
-        );
+        assert!(!log.contains("hunter2") && !log.contains(&password), "a password: {log}");
     }
 }
 
@@ -143,18 +120,8 @@ async fn it_tells_its_version_its_settings_and_its_api_without_a_database() {
     assert_eq!(name, "stepmark-orchestrator 0.1.0");
     assert!(revision.len() > 10 && revision.ends_with(')'), "{version}");
     let help = lines("--help").join("\n");
-    for variable in [
-        "DATABASE_URL",
-        "BROKER",
-        "LISTEN",
-        "TEMPLATES",
-        "TOKEN",
-        "BACKLOG_MAX",
-    ] {
-        assert!(
-            help.contains(&format!("STEPMARK_{variable}")),
-            "{variable}: {help}"
-        );
+    for variable in ["DATABASE_URL", "BROKER", "LISTEN", "TEMPLATES", "TOKEN", "BACKLOG_MAX"] {
+        assert!(help.contains(&format!("STEPMARK_{variable}")), "{variable}: {help}");
     }
     let document: Value = serde_json::from_str(&lines("--openapi").join("\n")).unwrap();
     assert!(document["paths"]["/v1/tasks"]["post"].is_object());
@@ -183,19 +150,14 @@ async fn told_to_end_it_answers_who_waits_drains_and_ends_with_0() {
         assert!(log.contains(&format!("SIG{name}: draining")), "{log}");
         assert!(log.contains("drained"), "{log}");
         let answer = waiting.await.unwrap();
-        assert_eq!(
-            (answer.status, &answer.json()["state"]),
-            (200, &json!("StepsInProcess"))
-        );
+        assert_eq!((answer.status, &answer.json()["state"]), (200, &json!("StepsInProcess")));
     }
 }
 
 #[tokio::test]
 async fn several_start_at_once_on_an_empty_database() {
     let database = Database::empty();
-    let programs: Vec<Program> = (0..4)
-        .map(|_| Orchestrator::launch(&database, &[]))
-        .collect();
+    let programs: Vec<Program> = (0..4).map(|_| Orchestrator::launch(&database, &[])).collect();
     let orchestrators: Vec<Orchestrator> = programs.into_iter().map(Orchestrator::ready).collect();
     for orchestrator in &orchestrators {
         Client::of(orchestrator).create(&linear()).await;

@@ -51,10 +51,7 @@ async fn a_missing_handler_ends_the_task_and_is_named() {
     let worker = Worker::new().handler("n", "other", async |_: Step| Ok::<_, StepError>(json!(1)));
     let _worker = RunningWorker::start(worker, &database, &[]);
     let step = ended(&client, "Error").await;
-    assert_eq!(
-        (&step["state"], &step["attempts"]),
-        (&json!("Error"), &json!(1))
-    );
+    assert_eq!((&step["state"], &step["attempts"]), (&json!("Error"), &json!(1)));
     let says = "no handler \"h\" in namespace \"n\": this worker has other";
     assert!(message(&step).contains(says), "{step}");
 }
@@ -68,10 +65,7 @@ async fn a_panic_is_a_failure_that_is_tried_again() {
     });
     let _worker = RunningWorker::start(worker, &database, &[]);
     let step = ended(&client, "Complete").await;
-    assert_eq!(
-        (&step["attempts"], &step["error"]),
-        (&json!(2), &json!(null))
-    );
+    assert_eq!((&step["attempts"], &step["error"]), (&json!(2), &json!(null)));
     assert!(step["result"].as_str().unwrap().ends_with("/a"));
 }
 
@@ -84,10 +78,7 @@ async fn a_handler_that_always_panics_ends_in_error_with_its_words() {
     let _worker = RunningWorker::start(worker, &database, &[]);
     let step = ended(&client, "Error").await;
     assert_eq!(step["attempts"], 2);
-    assert!(
-        message(&step).contains("the handler panicked: out of cheese"),
-        "{step}"
-    );
+    assert!(message(&step).contains("the handler panicked: out of cheese"), "{step}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,10 +89,7 @@ async fn a_permanent_failure_is_not_tried_again() {
     });
     let _worker = RunningWorker::start(worker, &database, &[]);
     let step = ended(&client, "Error").await;
-    assert_eq!(
-        (&step["attempts"], message(&step)),
-        (&json!(1), "no such account")
-    );
+    assert_eq!((&step["attempts"], message(&step)), (&json!(1), "no such account"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,10 +117,7 @@ async fn a_result_that_cannot_be_kept_fails_its_step_and_no_other() {
     let uuid = client.create(&task()).await;
     client.ended(&uuid).await;
     let text = client.get(&format!("/v1/tasks/{uuid}")).await.text;
-    assert!(
-        text.contains("12345678901234567890123456789012345678901234567890"),
-        "{text}"
-    );
+    assert!(text.contains("12345678901234567890123456789012345678901234567890"), "{text}");
 }
 
 /// A worker whose steps begin, and end when the gate lets them.
@@ -161,10 +146,7 @@ async fn a_worker_told_to_end_finishes_what_it_has_begun_and_begins_nothing() {
     worker.drain().await;
     let first = client.ended(&first).await;
     assert_eq!(first["state"], "Complete");
-    assert_eq!(
-        (&first["steps"][0]["attempts"], begun.available_permits()),
-        (&json!(1), 0)
-    );
+    assert_eq!((&first["steps"][0]["attempts"], begun.available_permits()), (&json!(1), 0));
     let second = client.get(&format!("/v1/tasks/{second}")).await.json();
     assert_eq!(second["steps"][0]["state"], "Enqueued");
     assert_eq!(second["steps"][0]["attempts"], 0);
@@ -179,18 +161,12 @@ async fn a_step_that_cannot_end_in_time_is_given_back_uncounted() {
     begun.acquire().await.unwrap().forget();
     worker.drain().await;
     let step = client.get(&format!("/v1/tasks/{uuid}")).await.json()["steps"][0].clone();
-    assert_eq!(
-        (&step["state"], &step["attempts"]),
-        (&json!("Enqueued"), &json!(0))
-    );
+    assert_eq!((&step["state"], &step["attempts"]), (&json!("Enqueued"), &json!(0)));
     assert_eq!(step["lease_expiries"], 0);
     gate.add_permits(1);
     let _other = RunningWorker::start(gated(&begun, &gate), &database, &[]);
     let ended = client.ended(&uuid).await;
-    assert_eq!(
-        (&ended["state"], &ended["steps"][0]["attempts"]),
-        (&json!("Complete"), &json!(1))
-    );
+    assert_eq!((&ended["state"], &ended["steps"][0]["attempts"]), (&json!("Complete"), &json!(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,10 +180,7 @@ async fn a_step_of_a_dead_worker_is_taken_over_when_its_lease_has_expired() {
     gate.add_permits(1);
     let _other = RunningWorker::start(gated(&begun, &gate), &database, &[]);
     let step = client.ended(&uuid).await["steps"][0].clone();
-    assert_eq!(
-        (&step["state"], &step["attempts"]),
-        (&json!("Complete"), &json!(1))
-    );
+    assert_eq!((&step["state"], &step["attempts"]), (&json!("Complete"), &json!(1)));
     assert_eq!(step["lease_expiries"], 1);
 }
 
@@ -216,10 +189,7 @@ async fn a_retry_comes_when_its_backoff_is_over_and_not_at_the_next_sweep() {
     let (database, _orchestrator, client) = cluster(&["--sweep-ms", "600000"]);
     let worker = Worker::new().handler("n", "h", async |step: Step| {
         if step.attempt == 1 {
-            return Err(StepError::retry_after(
-                "not yet",
-                Duration::from_millis(300),
-            ));
+            return Err(StepError::retry_after("not yet", Duration::from_millis(300)));
         }
         Ok(json!(1))
     });

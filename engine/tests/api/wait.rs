@@ -40,24 +40,15 @@ async fn statements(database: &Database) -> i64 {
 async fn whoever_waits_on_any_orchestrator_is_woken_and_polls_nothing() {
     let database = Database::migrated();
     let folder = template_folder(&[&template("n", "t", &[("a", &[])])]);
-    let flags = [
-        "--sweep-ms",
-        "600000",
-        "--templates",
-        folder.to_str().unwrap(),
-    ];
+    let flags = ["--sweep-ms", "600000", "--templates", folder.to_str().unwrap()];
     // One of the two processes a completion; the other one must hear of it.
-    let orchestrators = [
-        Orchestrator::start(&database, &flags),
-        Orchestrator::start(&database, &flags),
-    ];
+    let orchestrators =
+        [Orchestrator::start(&database, &flags), Orchestrator::start(&database, &flags)];
     let gate = Arc::new(Semaphore::new(0));
     let _worker = RunningWorker::start(gated(&gate), &database, &["--sweep-ms", "600000"]);
     let clients = orchestrators.each_ref().map(Client::of);
     for round in 0..5 {
-        let task = clients[round % 2]
-            .create(&json!({"namespace": "n", "template": "t"}))
-            .await;
+        let task = clients[round % 2].create(&json!({"namespace": "n", "template": "t"})).await;
         let waits = clients.clone().map(|client| {
             let task = task.clone();
             tokio::spawn(async move {
@@ -72,11 +63,7 @@ async fn whoever_waits_on_any_orchestrator_is_woken_and_polls_nothing() {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(
-                statements(&database).await,
-                last,
-                "waiting asks the database nothing"
-            );
+            assert_eq!(statements(&database).await, last, "waiting asks the database nothing");
         }
         let opened = Instant::now();
         gate.add_permits(1);
@@ -99,10 +86,7 @@ async fn a_wait_ends_when_it_is_over_with_the_task_as_it_is() {
     let begun = Instant::now();
     let answer = client.get(&format!("/v1/tasks/{task}?wait=0.3")).await;
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    assert_eq!(
-        (answer.status, &answer.json()["state"]),
-        (200, &json!("StepsInProcess"))
-    );
+    assert_eq!((answer.status, &answer.json()["state"]), (200, &json!("StepsInProcess")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,19 +101,14 @@ async fn the_audit_of_a_linear_task_is_complete_and_in_order() {
     let linear = json!({"namespace": "rust_e2e_linear", "template": "mathematical_sequence"});
     let task = client.create(&linear).await;
     client.ended(&task).await;
-    let audit = client
-        .get(&format!("/v1/tasks/{task}/transitions"))
-        .await
-        .json();
+    let audit = client.get(&format!("/v1/tasks/{task}/transitions")).await.json();
     assert_eq!(audit["task_uuid"], json!(task));
     let entries = audit["transitions"].as_array().unwrap();
     assert!(entries.is_sorted_by_key(|entry| entry["at"].as_str().unwrap().to_owned()));
 
     let path = |of: &dyn Fn(&Value) -> bool| {
         let entries: Vec<&Value> = entries.iter().filter(|entry| of(entry)).collect();
-        let keys = entries
-            .iter()
-            .map(|entry| entry["sort_key"].as_u64().unwrap());
+        let keys = entries.iter().map(|entry| entry["sort_key"].as_u64().unwrap());
         assert!(keys.eq(1..=entries.len() as u64), "gaps: {entries:?}");
         for two in entries.windows(2) {
             assert_eq!(two[0]["to"], two[1]["from"]);
@@ -150,8 +129,5 @@ async fn the_audit_of_a_linear_task_is_complete_and_in_order() {
     }
     assert_eq!(entries.len(), 14 + 16);
     let metrics = client.get("/metrics").await.text;
-    assert!(
-        metrics.contains("stepmark_dependency_evaluations_total 4"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("stepmark_dependency_evaluations_total 4"), "{metrics}");
 }

@@ -183,10 +183,7 @@ async fn messages_that_lead_to_nothing_hide_no_others(mut transport: Transport) 
     let claimed = transport.start_tasks("n", 1).await;
     let mut lane = transport.lane(&["n"]).await;
     assert_eq!(lane.collect(1, 1).await, claimed);
-    let nowhere = StepRef {
-        task_id: i64::MAX,
-        step_no: i32::MAX,
-    };
+    let nowhere = StepRef { task_id: i64::MAX, step_no: i32::MAX };
     let nothing = [claimed[0], nowhere].repeat(30);
     transport.send("n", &nothing).await;
     let sent = transport.start_tasks("n", 1).await;
@@ -201,15 +198,7 @@ async fn messages_that_lead_to_nothing_hide_no_others(mut transport: Transport) 
 
 async fn any_valid_namespace_has_a_queue(mut transport: Transport) {
     let longest = "n".repeat(63);
-    let names = [
-        "completions",
-        "dispatch",
-        "select",
-        "a__",
-        "n_1_",
-        "pgmq",
-        &longest,
-    ];
+    let names = ["completions", "dispatch", "select", "a__", "n_1_", "pgmq", &longest];
     let mut sent = Vec::new();
     for name in names {
         sent.extend(transport.start_tasks(name, 2).await);
@@ -228,18 +217,13 @@ impl Phase for Processing {
 
     fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
         let (task_ids, step_nos) = arrays(steps);
-        sqlx::query(include_str!("../../sql/process_delivered.sql"))
-            .bind(task_ids)
-            .bind(step_nos)
+        sqlx::query(include_str!("../../sql/process_delivered.sql")).bind(task_ids).bind(step_nos)
     }
 }
 
 async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transport) {
-    let mut queue = transport
-        .service
-        .open(Source::Completions(std::sync::Arc::default()), 10)
-        .await
-        .unwrap();
+    let mut queue =
+        transport.service.open(Source::Completions(std::sync::Arc::default()), 10).await.unwrap();
     queue.wait(Duration::ZERO).await.unwrap(); // the first look, before there is anything
     queue.act(&Processing, 10).await.unwrap();
     let waiting = tokio::spawn(async move {
@@ -265,10 +249,7 @@ async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transpor
         .fetch_one(&mut transport.connection)
         .await
         .unwrap();
-    transport
-        .service
-        .publish(Outgoing::from_row(&row).unwrap())
-        .await;
+    transport.service.publish(Outgoing::from_row(&row).unwrap()).await;
     let (processed, elapsed) = waiting.await.unwrap();
     assert_eq!(processed, 1);
     assert!(elapsed < PATIENCE / 4, "woken after {elapsed:?}");

@@ -38,22 +38,14 @@ async fn an_idle_cluster_is_silent(flags: &[&str]) {
 
     let client = reqwest::Client::new();
     let posted = client.post(format!("{}/v1/tasks", orchestrator.url));
-    let posted = posted
-        .json(&json!({"namespace": "n", "template": "t"}))
-        .send();
+    let posted = posted.json(&json!({"namespace": "n", "template": "t"})).send();
     let made: serde_json::Value = posted.await.unwrap().json().await.unwrap();
-    let task = format!(
-        "{}/v1/tasks/{}",
-        orchestrator.url,
-        made["task_uuid"].as_str().unwrap()
-    );
+    let task = format!("{}/v1/tasks/{}", orchestrator.url, made["task_uuid"].as_str().unwrap());
     let ended = client.get(format!("{task}?wait=60")).send().await.unwrap();
     let ended: serde_json::Value = ended.json().await.unwrap();
     assert_eq!(ended["state"], "Complete");
 
-    let mut watcher = PgConnection::connect(&postgres().superuser_url("postgres"))
-        .await
-        .unwrap();
+    let mut watcher = PgConnection::connect(&postgres().superuser_url("postgres")).await.unwrap();
     let mut last = -1;
     eventually("the last confirmation is dealt with", async || {
         let before = std::mem::replace(&mut last, statements(&mut watcher, &database).await);
@@ -76,13 +68,6 @@ async fn pgmq() {
 #[tokio::test]
 async fn rabbitmq_too() {
     let (url, prefix) = (rabbitmq().amqp_url(), format!("{}.", unique("idle")));
-    let flags = [
-        "--broker",
-        "rabbitmq",
-        "--rabbitmq-url",
-        &url,
-        "--queue-prefix",
-        &prefix,
-    ];
+    let flags = ["--broker", "rabbitmq", "--rabbitmq-url", &url, "--queue-prefix", &prefix];
     an_idle_cluster_is_silent(&flags).await;
 }

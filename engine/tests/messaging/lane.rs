@@ -39,9 +39,9 @@ impl Phase for Claiming {
 }
 
 /// Claims steps, and then its transaction fails.
-struct Failing<'a>(&'a Claiming);
+struct Failing;
 
-impl Phase for Failing<'_> {
+impl Phase for Failing {
     fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a> {
         failing(include_str!("../../sql/claim_taken.sql"))
             .bind(namespaces)
@@ -76,15 +76,8 @@ impl Lane {
     pub async fn open(service: Arc<dyn MessagingService>, namespaces: Vec<String>) -> Self {
         let source = Source::Dispatches(namespaces.clone());
         let queue = service.open(source, 200).await.unwrap();
-        let claiming = Claiming {
-            namespaces,
-            ..Claiming::default()
-        };
-        Self {
-            service,
-            claiming,
-            queue,
-        }
+        let claiming = Claiming { namespaces, ..Claiming::default() };
+        Self { service, claiming, queue }
     }
 
     /// Messages that a broker has delivered to it.
@@ -100,16 +93,15 @@ impl Lane {
     /// Takes messages and claims the steps that they name.
     pub async fn claim(&mut self, max: usize) -> Result<Vec<StepRef>, MessagingError> {
         let rows = self.queue.act(&self.claiming, max).await?;
-        let steps = rows.iter().map(|row| StepRef {
-            task_id: row.get("task_id"),
-            step_no: row.get("step_no"),
-        });
+        let steps = rows
+            .iter()
+            .map(|row| StepRef { task_id: row.get("task_id"), step_no: row.get("step_no") });
         Ok(steps.collect())
     }
 
     /// The same, but the transaction fails. Whether there was anything to fail for.
     pub async fn claim_in_vain(&mut self, max: usize) -> bool {
-        self.queue.act(&Failing(&self.claiming), max).await.is_err()
+        self.queue.act(&Failing, max).await.is_err()
     }
 
     /// Claims steps until there are `count`; a wait follows only when nothing is left.

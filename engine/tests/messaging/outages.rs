@@ -30,10 +30,8 @@ async fn a_restarted_broker_loses_nothing_and_is_sent_only_what_it_did_not_confi
     confirmed(&mut transport).await;
 
     broker.stop().unwrap();
-    eventually("the loss is noticed", async || {
-        (!transport.service.is_ready().await).then_some(())
-    })
-    .await;
+    eventually("the loss is noticed", async || (!transport.service.is_ready().await).then_some(()))
+        .await;
     // Nobody has taken the first ten; the broker knows nothing of the next twenty.
     let (unsent, outgoing) = transport.create_tasks("n", 20).await;
     transport.service.publish(outgoing).await;
@@ -55,9 +53,7 @@ async fn lanes_recover_when_postgresql_has_crashed_and_is_back() {
     let mut server = own_postgres();
     let database = Database::of(&server);
     let patience = std::time::Duration::from_secs(5);
-    stepmark_engine::database::prepare(&database.options(), patience)
-        .await
-        .unwrap();
+    stepmark_engine::database::prepare(&database.options(), patience).await.unwrap();
     let mut transport = Transport::on(database.clone(), None).await;
     let mut lane = transport.lane(&["n"]).await;
     let before = transport.start_tasks("n", 5).await;
@@ -72,11 +68,7 @@ async fn lanes_recover_when_postgresql_has_crashed_and_is_back() {
     // The claims of before were not yet on the disk, as their leases and messages were not: they
     // may come again, and are then claimed again.
     let mut claimed = Vec::new();
-    while !waiting
-        .iter()
-        .chain(&after)
-        .all(|step| claimed.contains(step))
-    {
+    while !waiting.iter().chain(&after).all(|step| claimed.contains(step)) {
         claimed.extend(lane.collect_through_outages(1).await);
     }
     assert!(claimed.len() <= 15, "{claimed:?}");
@@ -88,16 +80,11 @@ async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
     let sent = transport.start_tasks("n", 5).await;
     confirmed(&mut transport).await;
     let properties = ConnectionProperties::default();
-    let connection = Connection::connect(&rabbitmq().amqp_url(), properties)
-        .await
-        .unwrap();
+    let connection = Connection::connect(&rabbitmq().amqp_url(), properties).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let name = format!("{}dispatch.n", transport.queue_prefix);
     let options = QueueDeleteOptions::default();
-    let lost = channel
-        .queue_delete(name.as_str().into(), options)
-        .await
-        .unwrap();
+    let lost = channel.queue_delete(name.as_str().into(), options).await.unwrap();
     assert_eq!(lost, 5);
 
     let mut lane = transport.lane(&["n"]).await;
@@ -107,38 +94,23 @@ async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
     // Under a lane that listens.
     let sent = transport.start_tasks("n", 5).await;
     confirmed(&mut transport).await;
-    channel
-        .queue_delete(name.as_str().into(), options)
-        .await
-        .unwrap();
+    channel.queue_delete(name.as_str().into(), options).await.unwrap();
     assert_eq!(sorted(lane.collect_through_outages(5).await), sent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_are_none_are_refused_and_the_rest_is_delivered() {
     let mut transport = Transport::start(Broker::Rabbitmq).await;
-    transport
-        .service
-        .declare(vec!["n".to_owned()])
-        .await
-        .unwrap();
+    transport.service.declare(vec!["n".to_owned()]).await.unwrap();
     let properties = ConnectionProperties::default();
-    let connection = Connection::connect(&rabbitmq().amqp_url(), properties)
-        .await
-        .unwrap();
+    let connection = Connection::connect(&rabbitmq().amqp_url(), properties).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let name = format!("{}dispatch.n", transport.queue_prefix);
     for body in ["", "{", "{}", r#"{"task_id": "x", "step_no": 1}"#, "\u{0}"] {
         let options = BasicPublishOptions::default();
         let properties = BasicProperties::default();
         channel
-            .basic_publish(
-                "".into(),
-                name.as_str().into(),
-                options,
-                body.as_bytes(),
-                properties,
-            )
+            .basic_publish("".into(), name.as_str().into(), options, body.as_bytes(), properties)
             .await
             .unwrap();
     }

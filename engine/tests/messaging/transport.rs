@@ -63,10 +63,7 @@ impl Transport {
 
     /// Creates tasks of one step each and publishes their messages, as an orchestrator does.
     pub async fn start_tasks(&mut self, namespace: &str, count: usize) -> Vec<StepRef> {
-        self.service
-            .declare(vec![namespace.to_owned()])
-            .await
-            .unwrap();
+        self.service.declare(vec![namespace.to_owned()]).await.unwrap();
         let (steps, outgoing) = self.create_tasks(namespace, count).await;
         self.service.publish(outgoing).await;
         steps
@@ -102,25 +99,16 @@ impl Transport {
             .unwrap();
         let uuids: Vec<Uuid> = row.get("task_uuids");
         let task_ids = "SELECT task_id FROM tasks WHERE task_uuid = ANY ($1) ORDER BY task_id";
-        let task_ids: Vec<i64> = sqlx::query_scalar(task_ids)
-            .bind(uuids)
-            .fetch_all(&mut self.connection)
-            .await
-            .unwrap();
-        let step = |task_id| StepRef {
-            task_id,
-            step_no: 0,
-        };
+        let task_ids: Vec<i64> =
+            sqlx::query_scalar(task_ids).bind(uuids).fetch_all(&mut self.connection).await.unwrap();
+        let step = |task_id| StepRef { task_id, step_no: 0 };
         let steps = task_ids.into_iter().map(step).collect();
         (steps, Outgoing::from_row(&row).unwrap())
     }
 
     /// Sends dispatch messages, whatever they name.
     pub async fn send(&mut self, namespace: &str, steps: &[StepRef]) {
-        self.service
-            .declare(vec![namespace.to_owned()])
-            .await
-            .unwrap();
+        self.service.declare(vec![namespace.to_owned()]).await.unwrap();
         let sql = match self.broker() {
             Broker::Pgmq => {
                 "INSERT INTO pgmq.q_stepmark_dispatch (vt, message) \

@@ -19,10 +19,7 @@ impl Crashing {
         let of_it = "SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'";
         let wal_writer = number(&mut database.superuser().await, of_it).await;
         signal(wal_writer, Signal::STOP);
-        Self {
-            database,
-            wal_writer,
-        }
+        Self { database, wal_writer }
     }
 
     /// Crashes the server: a child of it dies, and it starts all others anew from the WAL on disk.
@@ -37,10 +34,7 @@ impl Crashing {
             sqlx::PgConnection::connect_with(&options).await.ok()
         };
         let connection = eventually("the server is back", connected).await;
-        Engine {
-            connection,
-            broker: "pgmq",
-        }
+        Engine { connection, broker: "pgmq" }
     }
 }
 
@@ -73,17 +67,11 @@ async fn what_asynchronous_commits_lose_is_brought_back_by_their_messages() {
     // Attempt 1 is given twice; only the second claim's token is good.
     let again = engine.take_and_claim().await;
     assert_eq!((again.len(), again[0].attempt), (1, 1));
-    let late = engine
-        .complete(&[Stored::complete(&lost[0])])
-        .await
-        .unwrap();
+    let late = engine.complete(&[Stored::complete(&lost[0])]).await.unwrap();
     assert_eq!(late, [false]);
 
     let held = Crashing::hold_the_wal_writer(database.clone()).await;
-    let stored = engine
-        .complete(&[Stored::complete(&again[0])])
-        .await
-        .unwrap(); // durable
+    let stored = engine.complete(&[Stored::complete(&again[0])]).await.unwrap(); // durable
     assert_eq!(stored, [true]);
     assert_eq!(engine.take_and_process().await, 1);
     assert_eq!(engine.step_states(task_id).await, ["Complete", "Enqueued"]);
@@ -97,10 +85,7 @@ async fn what_asynchronous_commits_lose_is_brought_back_by_their_messages() {
     let held = Crashing::hold_the_wal_writer(database).await;
     let last = engine.take_and_claim().await;
     assert_eq!(last[0].step, step(task_id, 1));
-    engine
-        .complete(&[Stored::complete(&last[0])])
-        .await
-        .unwrap();
+    engine.complete(&[Stored::complete(&last[0])]).await.unwrap();
     assert_eq!(engine.take_and_process().await, 1);
     let mut engine = held.crash(engine).await;
     // Durable again: a client may have been told.

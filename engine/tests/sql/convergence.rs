@@ -27,10 +27,8 @@ async fn waiting_tasks(database: &Database, count: usize, steps: &[(&str, &[&str
         }
     }
     for some in task_ids.chunks(50) {
-        let parents: Vec<StepRef> = some
-            .iter()
-            .flat_map(|id| [step(*id, 0), step(*id, 1)])
-            .collect();
+        let parents: Vec<StepRef> =
+            some.iter().flat_map(|id| [step(*id, 0), step(*id, 1)]).collect();
         let claims = engine.claim(&parents).await.unwrap();
         assert_eq!(claims.len(), parents.len());
         let outcomes: Vec<Stored> = claims.iter().map(Stored::complete).collect();
@@ -160,10 +158,7 @@ async fn of_two_racing_orchestrators_one_ends_the_task() {
     let races = race(&database, &task_ids).await;
     assert!(races.overlapping >= OVERLAPPING_MIN, "{races:?}");
     assert_eq!((races.failed, races.deadlocks), (0, 0));
-    assert_eq!(
-        count(&database, "tasks WHERE state = 'Complete'").await,
-        ROUNDS
-    );
+    assert_eq!(count(&database, "tasks WHERE state = 'Complete'").await, ROUNDS);
     let ends = "task_transitions WHERE to_state = 'Complete'";
     assert_eq!(count(&database, ends).await, ROUNDS);
 }

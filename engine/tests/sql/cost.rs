@@ -40,10 +40,7 @@ async fn tasks_on_both(engine: &mut Engine, request: &Request) {
 
 async fn one_task(engine: &mut Engine, request: &Request) {
     let key = Some(Uuid::now_v7().to_string());
-    let request = Request {
-        key,
-        ..request.clone()
-    };
+    let request = Request { key, ..request.clone() };
     let created = engine.create(&[request]).await.unwrap();
     let task_uuid = created[0].task_uuid;
     let task_id = engine.task_id(task_uuid).await;
@@ -62,29 +59,21 @@ async fn one_task(engine: &mut Engine, request: &Request) {
         engine.recover().await.unwrap();
     }
     assert_eq!(engine.task_state(task_id).await, "Complete");
-    for sql in [
-        include_str!("../../sql/read_task.sql"),
-        include_str!("../../sql/read_transitions.sql"),
-        include_str!("../../sql/is_finished.sql"),
-    ] {
-        let read = sqlx::query(sql).bind(task_uuid);
-        read.fetch_one(&mut engine.connection).await.unwrap();
-    }
+    let audit = sqlx::query(include_str!("../../sql/read_transitions.sql")).bind(task_uuid);
+    audit.fetch_one(&mut engine.connection).await.unwrap();
+    let task = sqlx::query(include_str!("../../sql/read_tasks.sql"))
+        .bind(vec![task_uuid, task_uuid])
+        .bind(vec![true, false]);
+    assert_eq!(task.fetch_all(&mut engine.connection).await.unwrap().len(), 2);
     let counted = sqlx::query(include_str!("../../sql/count_unfinished.sql")).bind(100_i64);
     counted.fetch_one(&mut engine.connection).await.unwrap();
     let ready = sqlx::query("SELECT * FROM get_next_ready_tasks(10)");
     ready.fetch_all(&mut engine.connection).await.unwrap();
-    let resent = sqlx::query(include_str!("../../sql/outbox_resend.sql"))
-        .bind(0_i64)
-        .bind(100_i32);
+    let resent = sqlx::query(include_str!("../../sql/outbox_resend.sql")).bind(0_i64).bind(100_i32);
     let resent = resent.fetch_one(&mut engine.connection).await.unwrap();
     let removed = sqlx::query(include_str!("../../sql/outbox_remove.sql"));
     let message_ids: Option<Vec<i64>> = resent.get("message_ids");
-    removed
-        .bind(message_ids)
-        .execute(&mut engine.connection)
-        .await
-        .unwrap();
+    removed.bind(message_ids).execute(&mut engine.connection).await.unwrap();
 }
 
 async fn claim(engine: &mut Engine, next: &[StepRef]) -> Vec<Claim> {
@@ -133,9 +122,7 @@ async fn cost_of_a_task(
     execute(&mut engine.connection, "SELECT 1").await;
     let after = read_so_far(watcher).await;
     let grown = before.into_iter().zip(after);
-    grown
-        .map(|(from, to)| (from.0, to.1 - from.1, to.2 - from.2))
-        .collect()
+    grown.map(|(from, to)| (from.0, to.1 - from.1, to.2 - from.2)).collect()
 }
 
 #[tokio::test]
@@ -170,10 +157,6 @@ async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
         assert!(scanned.is_empty(), "sequential scans: {scanned:?}");
     }
     for cost in [&on_history, &planned_anew] {
-        assert!(
-            total(cost) < 2 * total(&on_nothing),
-            "{} blocks",
-            total(cost)
-        );
+        assert!(total(cost) < 2 * total(&on_nothing), "{} blocks", total(cost));
     }
 }

@@ -15,10 +15,7 @@ async fn registered(engine: &mut Engine, namespace: &str, name: &str) -> Request
 
 fn keyed(request: &Request, key: &str) -> Request {
     let key = Some(key.to_owned());
-    Request {
-        key,
-        ..request.clone()
-    }
+    Request { key, ..request.clone() }
 }
 
 async fn create(engine: &mut Engine, requests: &[Request]) -> Vec<Created> {
@@ -51,11 +48,7 @@ async fn a_hundred_racing_calls_with_one_key_make_one_task() {
     let uuids: BTreeSet<_> = answers.iter().map(|answer| answer.task_uuid).collect();
     assert_eq!(uuids.len(), 1);
     let count = async |engine: &mut Engine, of: &str| {
-        number(
-            &mut engine.connection,
-            &format!("SELECT count(*) FROM {of}"),
-        )
-        .await
+        number(&mut engine.connection, &format!("SELECT count(*) FROM {of}")).await
     };
     assert_eq!(count(&mut engine, "tasks").await, 1);
     assert_eq!(count(&mut engine, "workflow_steps").await, 2);
@@ -79,27 +72,9 @@ async fn a_key_stands_for_its_request_and_no_other() {
     let other_template = keyed(&registered(&mut engine, "n", "other").await, "k");
     let others = [
         (request.clone(), true),
-        (
-            Request {
-                version_asked: Some(1),
-                ..request.clone()
-            },
-            true,
-        ),
-        (
-            Request {
-                version_asked: Some(2),
-                ..request.clone()
-            },
-            false,
-        ),
-        (
-            Request {
-                context: r#"{"n": 1}"#.to_owned(),
-                ..request.clone()
-            },
-            false,
-        ),
+        (Request { version_asked: Some(1), ..request.clone() }, true),
+        (Request { version_asked: Some(2), ..request.clone() }, false),
+        (Request { context: r#"{"n": 1}"#.to_owned(), ..request.clone() }, false),
         (other_template, false),
     ];
     for (request, is_same) in others {
@@ -115,26 +90,16 @@ async fn a_key_belongs_to_its_namespace() {
     let mut engine = Engine::connect(&Database::migrated()).await;
     let first = keyed(&registered(&mut engine, "n", "t").await, "k");
     let second = keyed(&registered(&mut engine, "m", "t").await, "k");
-    assert!(
-        create(&mut engine, &[first, second])
-            .await
-            .iter()
-            .all(|answer| answer.new)
-    );
+    assert!(create(&mut engine, &[first, second]).await.iter().all(|answer| answer.new));
 }
 
 #[tokio::test]
 async fn many_tasks_of_several_templates_are_answered_in_the_order_of_the_call() {
     let mut engine = Engine::connect(&Database::migrated()).await;
-    let templates = [
-        registered(&mut engine, "n", "t").await,
-        registered(&mut engine, "m", "u").await,
-    ];
+    let templates =
+        [registered(&mut engine, "n", "t").await, registered(&mut engine, "m", "u").await];
     let requests: Vec<Request> = (0..50)
-        .map(|nr| Request {
-            context: format!(r#"{{"nr": {nr}}}"#),
-            ..templates[nr % 2].clone()
-        })
+        .map(|nr| Request { context: format!(r#"{{"nr": {nr}}}"#), ..templates[nr % 2].clone() })
         .collect();
     let answers = create(&mut engine, &requests).await;
     for (nr, answer) in answers.iter().enumerate() {

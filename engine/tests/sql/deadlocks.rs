@@ -31,19 +31,15 @@ async fn interfere(database: Database, steps: Vec<StepRef>, seed: u64) -> Result
             3..6 => {
                 let outcomes = random::some(&mut random, &claims, 40);
                 let outcome = ["Complete", "Retry"][usize::from(random.random_bool(0.05))];
-                let outcomes: Vec<Stored> = outcomes
-                    .iter()
-                    .map(|claim| Stored::new(claim, outcome))
-                    .collect();
+                let outcomes: Vec<Stored> =
+                    outcomes.iter().map(|claim| Stored::new(claim, outcome)).collect();
                 engine.complete(&outcomes).await?;
             }
             6..8 => {
                 engine.process(&some).await?;
             }
             8 => {
-                engine
-                    .release(&random::some(&mut random, &claims, 10))
-                    .await?;
+                engine.release(&random::some(&mut random, &claims, 10)).await?;
             }
             _ => {
                 engine.recover().await?;
@@ -88,9 +84,6 @@ async fn overlapping_statements_of_all_kinds_never_deadlock() {
     assert_eq!(database.deadlocks().await, 0);
     let mut connection = database.connect().await;
     let moved = "SELECT count(*) FROM workflow_step_transitions WHERE to_state = 'Complete'";
-    println!(
-        "{done} statements, {} steps Complete",
-        number(&mut connection, moved).await
-    );
+    println!("{done} statements, {} steps Complete", number(&mut connection, moved).await);
     assert!(done > 200, "only {done} statements ran");
 }

@@ -54,10 +54,7 @@ pub struct Stored {
 impl Claim {
     fn from_row(row: &PgRow) -> Self {
         Self {
-            step: StepRef {
-                task_id: row.get("task_id"),
-                step_no: row.get("step_no"),
-            },
+            step: StepRef { task_id: row.get("task_id"), step_no: row.get("step_no") },
             token: row.get("claim_token"),
             attempt: row.get("attempt"),
         }
@@ -73,12 +70,7 @@ impl Stored {
     pub fn new(claim: &Claim, outcome: &'static str) -> Self {
         let retry_after_ms = (outcome == "Retry").then_some(3_600_000);
         let Claim { step, token, .. } = *claim;
-        Self {
-            step,
-            token,
-            outcome,
-            retry_after_ms,
-        }
+        Self { step, token, outcome, retry_after_ms }
     }
 }
 
@@ -125,32 +117,18 @@ impl Engine {
         let row = sqlx::query(include_str!("../../sql/create_tasks.sql"))
             .bind(self.broker)
             .bind(requests.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
-            .bind(
-                requests
-                    .iter()
-                    .map(|one| one.template_id)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(requests.iter().map(|one| one.template_id).collect::<Vec<_>>())
             .bind(each(|one| &one.namespace))
             .bind(each(|one| &one.context))
             .bind(keys)
-            .bind(
-                requests
-                    .iter()
-                    .map(|one| one.version_asked)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(requests.iter().map(|one| one.version_asked).collect::<Vec<_>>())
             .fetch_one(&mut self.connection)
             .await?;
         let uuids: Vec<Uuid> = row.get("task_uuids");
         let (new, same): (Vec<bool>, Vec<bool>) = (row.get("created"), row.get("same_request"));
         let answers = uuids.into_iter().zip(new.into_iter().zip(same));
         Ok(answers
-            .map(|(task_uuid, (new, same_request))| Created {
-                task_uuid,
-                new,
-                same_request,
-            })
+            .map(|(task_uuid, (new, same_request))| Created { task_uuid, new, same_request })
             .collect())
     }
 
@@ -210,24 +188,9 @@ impl Engine {
             .bind(step_nos)
             .bind(outcomes.iter().map(|one| one.token).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| one.outcome).collect::<Vec<_>>())
-            .bind(
-                outcomes
-                    .iter()
-                    .map(|one| text(one, true))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                outcomes
-                    .iter()
-                    .map(|one| text(one, false))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                outcomes
-                    .iter()
-                    .map(|one| one.retry_after_ms)
-                    .collect::<Vec<_>>(),
-            )
+            .bind(outcomes.iter().map(|one| text(one, true)).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|one| text(one, false)).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|one| one.retry_after_ms).collect::<Vec<_>>())
             .fetch_one(&mut self.connection)
             .await?;
         Ok(row.get("accepted"))
@@ -267,11 +230,7 @@ impl Engine {
             .bind(1_000_i32)
             .fetch_one(&mut self.connection)
             .await?;
-        Ok((
-            row.get("steps_retried"),
-            row.get("leases_expired"),
-            row.get("steps_failed"),
-        ))
+        Ok((row.get("steps_retried"), row.get("leases_expired"), row.get("steps_failed")))
     }
 
     /// Claims a step, stores an outcome and processes it.

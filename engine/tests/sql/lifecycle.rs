@@ -28,10 +28,7 @@ async fn four_expired_leases_bring_a_step_back_and_the_fifth_ends_it() {
     let only = step(task_id, 0);
     for expiry in 1..=4 {
         assert_eq!(expire(&mut engine, only).await, (0, 1, 0));
-        assert_eq!(
-            engine.steps(task_id).await,
-            [("Enqueued".to_owned(), 0, expiry)]
-        );
+        assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, expiry)]);
         assert_eq!(engine.task_state(task_id).await, "StepsInProcess");
     }
     assert_eq!(expire(&mut engine, only).await, (0, 1, 1));
@@ -73,16 +70,9 @@ async fn a_step_is_tried_as_often_as_its_template_says_and_then_ends_in_error() 
     let only = step(task_id, 0);
     for attempt in 1..=2 {
         engine.run(only, "Retry").await;
-        assert_eq!(
-            engine.steps(task_id).await,
-            [("WaitingForRetry".to_owned(), attempt, 0)]
-        );
+        assert_eq!(engine.steps(task_id).await, [("WaitingForRetry".to_owned(), attempt, 0)]);
         assert_eq!(engine.task_state(task_id).await, "WaitingForRetry");
-        assert_eq!(
-            engine.recover().await.unwrap(),
-            (0, 0, 0),
-            "it isn't due yet"
-        );
+        assert_eq!(engine.recover().await.unwrap(), (0, 0, 0), "it isn't due yet");
         engine.let_time_pass(only).await;
         assert_eq!(engine.recover().await.unwrap(), (1, 0, 0));
         assert_eq!(engine.task_state(task_id).await, "StepsInProcess");
@@ -111,11 +101,7 @@ async fn a_permanent_failure_is_not_tried_again_and_other_branches_run_on() {
     let (mut engine, task_id) = task_of(LINE_AND_ONE).await;
     engine.run(step(task_id, 0), "Fail").await;
     assert_eq!(engine.steps(task_id).await[0], ("Error".to_owned(), 1, 0));
-    assert_eq!(
-        engine.task_state(task_id).await,
-        "StepsInProcess",
-        "d is left to run"
-    );
+    assert_eq!(engine.task_state(task_id).await, "StepsInProcess", "d is left to run");
     engine.run(step(task_id, 3), "Complete").await;
     let states = engine.step_states(task_id).await;
     assert_eq!(states, ["Error", "Pending", "Pending", "Complete"]);
@@ -143,17 +129,9 @@ async fn a_late_outcome_of_a_lost_lease_is_fenced() {
     engine.let_time_pass(only).await;
     engine.recover().await.unwrap();
     let outcome = [Stored::complete(&late[0])];
-    assert_eq!(
-        engine.complete(&outcome).await.unwrap(),
-        [false],
-        "it is Enqueued again"
-    );
+    assert_eq!(engine.complete(&outcome).await.unwrap(), [false], "it is Enqueued again");
     let holder = engine.claim(&[only]).await.unwrap();
-    assert_eq!(
-        engine.complete(&outcome).await.unwrap(),
-        [false],
-        "another holds it"
-    );
+    assert_eq!(engine.complete(&outcome).await.unwrap(), [false], "another holds it");
     let both = [Stored::complete(&late[0]), Stored::complete(&holder[0])];
     assert_eq!(engine.complete(&both).await.unwrap(), [false, true]);
     assert_eq!(engine.release(&late).await.unwrap(), 0);
@@ -167,12 +145,7 @@ async fn a_late_outcome_of_a_lost_lease_is_fenced() {
 #[tokio::test]
 async fn what_is_named_twice_or_done_already_changes_nothing() {
     let (mut engine, task_id) = task_of(LINE_AND_ONE).await;
-    let steps = [
-        step(task_id, 0),
-        step(task_id, 3),
-        step(task_id, 0),
-        step(task_id + 1, 0),
-    ];
+    let steps = [step(task_id, 0), step(task_id, 3), step(task_id, 0), step(task_id + 1, 0)];
     let claims = engine.claim(&steps).await.unwrap();
     assert_eq!(claims.len(), 2);
     assert_eq!(engine.claim(&steps).await.unwrap(), []);
@@ -180,11 +153,7 @@ async fn what_is_named_twice_or_done_already_changes_nothing() {
     let mut outcomes: Vec<Stored> = claims.iter().map(Stored::complete).collect();
     outcomes.push(outcomes[0].clone());
     let accepted = engine.complete(&outcomes).await.unwrap();
-    assert_eq!(
-        accepted.iter().filter(|accepted| **accepted).count(),
-        2,
-        "{accepted:?}"
-    );
+    assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 2, "{accepted:?}");
     assert_eq!(engine.complete(&outcomes).await.unwrap(), [false; 3]);
 
     assert_eq!(engine.process(&steps).await.unwrap(), 2);
@@ -210,8 +179,5 @@ async fn a_step_given_back_counts_neither_an_attempt_nor_an_expiry() {
     let claims = engine.claim(&[step(task_id, 0)]).await.unwrap();
     assert_eq!(engine.release(&claims).await.unwrap(), 1);
     assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, 0)]);
-    assert_eq!(
-        engine.claim(&[step(task_id, 0)]).await.unwrap()[0].attempt,
-        1
-    );
+    assert_eq!(engine.claim(&[step(task_id, 0)]).await.unwrap()[0].attempt, 1);
 }

@@ -36,13 +36,7 @@ impl Twins {
         let created = engine.create(&[Request::of(template, template_id)]).await;
         let task_id = engine.task_id(created.unwrap()[0].task_uuid).await;
         let (model, change) = Model::create(template);
-        let mut twins = Self {
-            engine,
-            task_id,
-            model,
-            claims: Vec::new(),
-            messages: (0, 0),
-        };
+        let mut twins = Self { engine, task_id, model, claims: Vec::new(), messages: (0, 0) };
         twins.compare("created", &change).await;
         twins
     }
@@ -104,9 +98,7 @@ impl Twins {
                 "Retry" => Outcome::Failed(Failure::Retryable),
                 _ => Outcome::Failed(Failure::Permanent),
             };
-            let one = self
-                .model
-                .store_outcome(step_no, Token(*place as u64), outcome);
+            let one = self.model.store_outcome(step_no, Token(*place as u64), outcome);
             assert_eq!(accepted, !one.is_empty(), "accepted: {stored:?}");
             add(&mut change, one);
         }
@@ -116,10 +108,8 @@ impl Twins {
     async fn process(&mut self, step_nos: &[i32]) {
         let steps = self.steps(step_nos);
         self.engine.process(&steps).await.unwrap();
-        let completions: Vec<usize> = step_nos
-            .iter()
-            .map(|no| usize::try_from(*no).unwrap())
-            .collect();
+        let completions: Vec<usize> =
+            step_nos.iter().map(|no| usize::try_from(*no).unwrap()).collect();
         let change = self.model.process(&completions);
         self.compare("processed", &change).await;
     }
@@ -131,10 +121,7 @@ impl Twins {
         let mut change = Change::default();
         for place in places {
             let step_no = usize::try_from(self.claims[place].step.step_no).unwrap();
-            add(
-                &mut change,
-                self.model.release(step_no, Token(place as u64)),
-            );
+            add(&mut change, self.model.release(step_no, Token(place as u64)));
         }
         assert_eq!(usize::try_from(released).unwrap(), change.steps.len());
         self.compare("released", &change).await;
@@ -155,9 +142,7 @@ impl Twins {
         let waiting = self.in_state(StepState::WaitingForRetry);
         let due = BTreeSet::from_iter(random::some(random, &waiting, 3));
         for step_no in &due {
-            self.engine
-                .let_time_pass(step(self.task_id, *step_no))
-                .await;
+            self.engine.let_time_pass(step(self.task_id, *step_no)).await;
         }
         let (retried, ..) = self.engine.recover().await.unwrap();
         assert_eq!(usize::try_from(retried).unwrap(), due.len());
@@ -177,36 +162,19 @@ impl Twins {
 
     fn in_state(&self, state: StepState) -> Vec<i32> {
         let steps = self.model.steps().iter().zip(0..);
-        steps
-            .filter(|(step, _)| step.state == state)
-            .map(|(_, no)| no)
-            .collect()
+        steps.filter(|(step, _)| step.state == state).map(|(_, no)| no).collect()
     }
 
     /// Rows, audit and messages are the model's.
     async fn compare(&mut self, what: &str, change: &Change) {
         let state = self.engine.task_state(self.task_id).await;
         assert_eq!(state, self.model.state().name(), "{what}: the task");
-        assert_eq!(
-            self.step_rows().await,
-            self.step_rows_of_model(),
-            "{what}: the steps"
-        );
-        assert_eq!(
-            self.audit().await,
-            self.audit_of_model(),
-            "{what}: the audit"
-        );
+        assert_eq!(self.step_rows().await, self.step_rows_of_model(), "{what}: the steps");
+        assert_eq!(self.audit().await, self.audit_of_model(), "{what}: the audit");
         self.messages.0 += change.dispatches.len();
         self.messages.1 += change.completions.len();
-        let sent = (
-            self.sent("dispatch.n").await,
-            self.sent("completions").await,
-        );
-        assert_eq!(
-            sent, self.messages,
-            "{what}: dispatch and completion messages"
-        );
+        let sent = (self.sent("dispatch.n").await, self.sent("completions").await);
+        assert_eq!(sent, self.messages, "{what}: dispatch and completion messages");
     }
 
     async fn step_rows(&mut self) -> Vec<StepRow> {
@@ -225,12 +193,7 @@ impl Twins {
         let row = |step: &stepmark_workflow::model::Step| {
             let remaining = i32::try_from(step.remaining_parents).unwrap();
             let expiries = number(step.lease_expiries);
-            (
-                step.state.to_string(),
-                number(step.attempts),
-                expiries,
-                remaining,
-            )
+            (step.state.to_string(), number(step.attempts), expiries, remaining)
         };
         self.model.steps().iter().map(row).collect()
     }
@@ -250,25 +213,15 @@ impl Twins {
 
     fn audit_of_model(&self) -> Vec<AuditRow> {
         let number = |number: u32| i32::try_from(number).unwrap();
-        let task = self.model.audit().iter().map(|row| {
-            (
-                None,
-                number(row.sort_key),
-                row.from.to_string(),
-                row.to.to_string(),
-                0,
-            )
-        });
-        let steps = self
-            .model
-            .steps()
-            .iter()
-            .flat_map(|step| step.audit())
-            .map(|row| {
-                let step_no = Some(i32::try_from(row.step_no).unwrap());
-                let (from, to) = (row.from.to_string(), row.to.to_string());
-                (step_no, number(row.sort_key), from, to, number(row.attempt))
+        let task =
+            self.model.audit().iter().map(|row| {
+                (None, number(row.sort_key), row.from.to_string(), row.to.to_string(), 0)
             });
+        let steps = self.model.steps().iter().flat_map(|step| step.audit()).map(|row| {
+            let step_no = Some(i32::try_from(row.step_no).unwrap());
+            let (from, to) = (row.from.to_string(), row.to.to_string());
+            (step_no, number(row.sort_key), from, to, number(row.attempt))
+        });
         task.chain(steps).collect()
     }
 
@@ -319,8 +272,5 @@ async fn whatever_happens_the_rows_are_those_of_the_model() {
         execute(&mut twins.engine.connection, end).await;
     }
     println!("{operations} operations, {complete} tasks Complete, {error} in Error");
-    assert!(
-        complete >= 3 && error >= 3,
-        "{complete} Complete, {error} in Error"
-    );
+    assert!(complete >= 3 && error >= 3, "{complete} Complete, {error} in Error");
 }

@@ -33,7 +33,5 @@ pub fn some<T: Clone>(random: &mut StdRng, items: &[T], max: usize) -> Vec<T> {
         return Vec::new();
     }
     let count = random.random_range(1..=max);
-    (0..count)
-        .map(|_| items[random.random_range(0..items.len())].clone())
-        .collect()
+    (0..count).map(|_| items[random.random_range(0..items.len())].clone()).collect()
 }

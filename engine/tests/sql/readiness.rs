@@ -64,9 +64,7 @@ async fn insert(connection: &mut PgConnection, task: &mut TaskSnapshot) -> Uuid 
     .unwrap();
     for (step_no, step) in task.steps.iter().enumerate() {
         let parents = task.edges.iter().filter(|(_, to)| *to == step_no);
-        let parents: Vec<i32> = parents
-            .map(|(from, _)| i32::try_from(*from).unwrap())
-            .collect();
+        let parents: Vec<i32> = parents.map(|(from, _)| i32::try_from(*from).unwrap()).collect();
         sqlx::query(
             "INSERT INTO workflow_steps (task_id, step_no, name, state, parents_remaining, \
                  attempts, max_attempts, claim_token, lease_expires_at, outcome, retry_at, \
@@ -99,15 +97,13 @@ async fn readiness_in_sql(connection: &mut PgConnection, uuids: &[Uuid]) -> Vec<
     .unwrap();
     let size = |number: i32| usize::try_from(number).unwrap();
     rows.into_iter()
-        .map(
-            |(total, completed, satisfied, eligible, ready)| StepReadiness {
-                total_parents: size(total),
-                completed_parents: size(completed),
-                dependencies_satisfied: satisfied,
-                retry_eligible: eligible,
-                ready_for_execution: ready,
-            },
-        )
+        .map(|(total, completed, satisfied, eligible, ready)| StepReadiness {
+            total_parents: size(total),
+            completed_parents: size(completed),
+            dependencies_satisfied: satisfied,
+            retry_eligible: eligible,
+            ready_for_execution: ready,
+        })
         .collect()
 }
 
@@ -123,10 +119,7 @@ async fn ready_in_sql(connection: &mut PgConnection, limit: usize) -> Vec<ReadyT
     rows.into_iter()
         .map(|(task_id, steps)| ReadyTask {
             task_id,
-            ready_steps: steps
-                .iter()
-                .map(|no| usize::try_from(*no).unwrap())
-                .collect(),
+            ready_steps: steps.iter().map(|no| usize::try_from(*no).unwrap()).collect(),
         })
         .collect()
 }
@@ -157,8 +150,5 @@ async fn discovery_in_sql_finds_what_the_pure_functions_find() {
         waiting_steps += pure.iter().filter(|step| !step.ready_for_execution).count();
         transaction.rollback().await.unwrap();
     }
-    assert!(
-        ready_steps > 100 && waiting_steps > 100,
-        "{ready_steps}, {waiting_steps}"
-    );
+    assert!(ready_steps > 100 && waiting_steps > 100, "{ready_steps}, {waiting_steps}");
 }

@@ -17,9 +17,8 @@ async fn every_statement_fits_the_schema_and_says_why_it_is_there() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("-- "), "{}: no reason", path.display());
-        if let Err(error) = (&mut connection)
-            .prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(text)))
-            .await
+        if let Err(error) =
+            (&mut connection).prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(text))).await
         {
             panic!("{}: {error}", path.display());
         }
@@ -58,11 +57,7 @@ async fn the_audit_takes_exactly_the_transitions_of_the_table() {
                  VALUES (1, 0, 1, '{from}', '{to}', 0)"
             );
             let allowed = STEP_TRANSITIONS.contains(&(*from, *to));
-            assert_eq!(
-                passes(&mut connection, &sql).await,
-                allowed,
-                "step {from} → {to}"
-            );
+            assert_eq!(passes(&mut connection, &sql).await, allowed, "step {from} → {to}");
         }
     }
     for from in TaskState::ALL {
@@ -72,11 +67,7 @@ async fn the_audit_takes_exactly_the_transitions_of_the_table() {
                  VALUES (1, 1, '{from}', '{to}')"
             );
             let allowed = TASK_TRANSITIONS.contains(&(*from, *to));
-            assert_eq!(
-                passes(&mut connection, &sql).await,
-                allowed,
-                "task {from} → {to}"
-            );
+            assert_eq!(passes(&mut connection, &sql).await, allowed, "task {from} → {to}");
         }
     }
 }
@@ -84,20 +75,13 @@ async fn the_audit_takes_exactly_the_transitions_of_the_table() {
 /// Whether a statement passes the checks; nothing of it stays.
 async fn passes(connection: &mut PgConnection, sql: &str) -> bool {
     let mut transaction = connection.begin().await.unwrap();
-    let inserted = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(&mut *transaction)
-        .await;
+    let inserted = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *transaction).await;
     transaction.rollback().await.unwrap();
     match inserted {
         Ok(_) => true,
         Err(error) => {
-            let refused = error
-                .as_database_error()
-                .and_then(|error| error.constraint());
-            assert!(
-                refused.is_some_and(|name| name.ends_with("_allowed")),
-                "{error}"
-            );
+            let refused = error.as_database_error().and_then(|error| error.constraint());
+            assert!(refused.is_some_and(|name| name.ends_with("_allowed")), "{error}");
             false
         }
     }

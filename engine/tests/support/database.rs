@@ -65,20 +65,14 @@ impl Database {
 
     /// The one of a server of its own.
     pub fn of(server: &Postgres) -> Self {
-        Self {
-            url: server.url(MIGRATED, ROLE),
-            superuser_url: server.superuser_url(MIGRATED),
-        }
+        Self { url: server.url(MIGRATED, ROLE), superuser_url: server.superuser_url(MIGRATED) }
     }
 
     fn create(how: &str) -> Self {
         let (server, name) = (postgres(), unique("test"));
         let script = format!("CREATE DATABASE {name} OWNER {ROLE} {how};\n");
         server.psql("postgres", &script, &[]).unwrap();
-        Self {
-            url: server.url(&name, ROLE),
-            superuser_url: server.superuser_url(&name),
-        }
+        Self { url: server.url(&name, ROLE), superuser_url: server.superuser_url(&name) }
     }
 
     /// Connections as the engine makes them.

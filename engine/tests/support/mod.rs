@@ -62,11 +62,7 @@ pub fn template(namespace: &str, name: &str, steps: &[(&str, &[&str])]) -> Strin
     let mut text = format!("namespace: {namespace}\nname: {name}\nsteps:\n");
     for (step, parents) in steps {
         let parents = parents.join(", ");
-        writeln!(
-            text,
-            "  - {{name: {step}, handler: {step}, depends_on: [{parents}]}}"
-        )
-        .unwrap();
+        writeln!(text, "  - {{name: {step}, handler: {step}, depends_on: [{parents}]}}").unwrap();
     }
     text
 }

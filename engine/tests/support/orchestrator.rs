@@ -44,11 +44,7 @@ impl Program {
                 let _ = sender.send(line); // the test may look no more
             }
         });
-        Self {
-            process,
-            log: Some(log),
-            lines,
-        }
+        Self { process, log: Some(log), lines }
     }
 
     /// The next line of its output; none when it has ended.
@@ -134,8 +130,6 @@ impl Orchestrator {
 
 /// Sends a signal to a process.
 pub fn signal(pid: u32, name: &str) {
-    let sent = std::process::Command::new("kill")
-        .args(["-s", name, &pid.to_string()])
-        .status();
+    let sent = std::process::Command::new("kill").args(["-s", name, &pid.to_string()]).status();
     assert!(sent.unwrap().success(), "no process {pid}");
 }

@@ -41,12 +41,7 @@ impl RunningWorker {
                 }
             });
         });
-        Self {
-            shutdown,
-            crash,
-            drained: Some(drained),
-            thread: Some(thread),
-        }
+        Self { shutdown, crash, drained: Some(drained), thread: Some(thread) }
     }
 
     /// Tells it to drain, without waiting.

@@ -120,9 +120,7 @@ pub fn step_readiness(task: &TaskSnapshot, now_ms: i64) -> Vec<StepReadiness> {
     }
     let readiness = |(step, (total_parents, completed_parents)): (&StepSnapshot, _)| {
         let dependencies_satisfied = completed_parents == total_parents;
-        let due = step
-            .retry_at_ms
-            .is_none_or(|retry_at_ms| retry_at_ms <= now_ms);
+        let due = step.retry_at_ms.is_none_or(|retry_at_ms| retry_at_ms <= now_ms);
         let retry_eligible = has_retries(step) && due;
         let ready_for_execution =
             retry_eligible || (step.state == StepState::Pending && dependencies_satisfied);
@@ -141,10 +139,7 @@ pub fn step_readiness(task: &TaskSnapshot, now_ms: i64) -> Vec<StepReadiness> {
 #[must_use]
 pub fn execution_status(task: &TaskSnapshot, now_ms: i64) -> ExecutionStatus {
     let any = |holds: &dyn Fn(&StepSnapshot) -> bool| task.steps.iter().any(holds);
-    if step_readiness(task, now_ms)
-        .iter()
-        .any(|step| step.ready_for_execution)
-    {
+    if step_readiness(task, now_ms).iter().any(|step| step.ready_for_execution) {
         ExecutionStatus::HasReadySteps
     } else if any(&|step| step.state.is_in_flight()) {
         ExecutionStatus::Processing
@@ -166,16 +161,10 @@ pub fn execution_status(task: &TaskSnapshot, now_ms: i64) -> ExecutionStatus {
 pub fn next_ready_tasks(tasks: &[TaskSnapshot], now_ms: i64, limit: usize) -> Vec<ReadyTask> {
     let ready = |task: &TaskSnapshot| {
         let steps = step_readiness(task, now_ms);
-        let numbered = steps
-            .iter()
-            .enumerate()
-            .filter(|(_, step)| step.ready_for_execution);
+        let numbered = steps.iter().enumerate().filter(|(_, step)| step.ready_for_execution);
         let ready_steps: Vec<usize> = numbered.map(|(step_no, _)| step_no).collect();
         let open = !task.state.is_terminal() && !ready_steps.is_empty();
-        open.then_some(ReadyTask {
-            task_id: task.task_id,
-            ready_steps,
-        })
+        open.then_some(ReadyTask { task_id: task.task_id, ready_steps })
     };
     let mut found: Vec<ReadyTask> = tasks.iter().filter_map(ready).collect();
     found.sort_by_key(|task| task.task_id);

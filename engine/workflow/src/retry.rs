@@ -30,11 +30,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            max_attempts: 3,
-            backoff_initial_ms: 100,
-            backoff_max_ms: 30_000,
-        }
+        Self { max_attempts: 3, backoff_initial_ms: 100, backoff_max_ms: 30_000 }
     }
 }
 
@@ -48,11 +44,7 @@ impl RetryPolicy {
     /// as 0.
     #[must_use]
     pub fn delay(&self, attempt: u32, unit: f64) -> Duration {
-        let fraction = if unit.is_nan() {
-            0.0
-        } else {
-            unit.clamp(0.0, 1.0)
-        };
+        let fraction = if unit.is_nan() { 0.0 } else { unit.clamp(0.0, 1.0) };
         self.delay_max(attempt).mul_f64(fraction)
     }
 
@@ -111,11 +103,7 @@ pub const fn decide(attempts: u32, max_attempts: u32, failure: Failure) -> After
 /// Decides after an expired lease. `lease_expiries` counts the step's expiries, this one included.
 #[must_use]
 pub const fn decide_after_expiry(lease_expiries: u32) -> After {
-    if lease_expiries < LEASE_EXPIRIES_MAX {
-        After::Enqueued
-    } else {
-        After::Error
-    }
+    if lease_expiries < LEASE_EXPIRIES_MAX { After::Enqueued } else { After::Error }
 }
 
 #[cfg(test)]
@@ -123,11 +111,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
-    const POLICY: RetryPolicy = RetryPolicy {
-        max_attempts: 9,
-        backoff_initial_ms: 100,
-        backoff_max_ms: 1_000,
-    };
+    const POLICY: RetryPolicy =
+        RetryPolicy { max_attempts: 9, backoff_initial_ms: 100, backoff_max_ms: 1_000 };
 
     #[test]
     fn the_longest_wait_doubles_until_its_cap() {
@@ -143,10 +128,7 @@ mod tests {
 
     #[test]
     fn no_attempt_number_or_fraction_overflows() {
-        let widest = RetryPolicy {
-            backoff_initial_ms: u64::MAX,
-            ..POLICY
-        };
+        let widest = RetryPolicy { backoff_initial_ms: u64::MAX, ..POLICY };
         for attempt in [0, 1, 63, 64, 65, 128, u32::MAX] {
             for unit in [-1.0, 0.0, 0.999_999_9, 1.0, f64::NAN, f64::INFINITY] {
                 assert!(POLICY.delay(attempt, unit) <= Duration::from_secs(1));

@@ -182,10 +182,7 @@ impl StepState {
     /// Whether a message or a worker holds the step, so that it moves on without being enqueued.
     #[must_use]
     pub const fn is_in_flight(self) -> bool {
-        matches!(
-            self,
-            Self::Enqueued | Self::InProgress | Self::EnqueuedForOrchestration
-        )
+        matches!(self, Self::Enqueued | Self::InProgress | Self::EnqueuedForOrchestration)
     }
 }
 
@@ -247,11 +244,7 @@ mod tests {
     #[test]
     fn every_task_that_is_not_final_can_be_cancelled() {
         for state in TaskState::ALL {
-            assert_eq!(
-                state.can_become(TaskState::Cancelled),
-                !state.is_final(),
-                "{state}"
-            );
+            assert_eq!(state.can_become(TaskState::Cancelled), !state.is_final(), "{state}");
         }
     }
 

@@ -32,22 +32,9 @@ fn a_result_from_a_lost_lease_is_refused_and_the_new_holders_is_taken() {
     model.claim(0, Token(1));
     assert_eq!(model.lease_expired(0).dispatches, [0]);
     model.claim(0, Token(2));
-    assert!(
-        model
-            .store_outcome(0, Token(1), Outcome::Complete)
-            .is_empty()
-    );
-    assert_eq!(
-        model
-            .store_outcome(0, Token(2), Outcome::Complete)
-            .completions,
-        [0]
-    );
-    assert!(
-        model
-            .store_outcome(0, Token(2), Outcome::Complete)
-            .is_empty()
-    );
+    assert!(model.store_outcome(0, Token(1), Outcome::Complete).is_empty());
+    assert_eq!(model.store_outcome(0, Token(2), Outcome::Complete).completions, [0]);
+    assert!(model.store_outcome(0, Token(2), Outcome::Complete).is_empty());
     model.process(&[0]);
     assert_eq!(model.steps()[0].result_of, Some(Token(2)));
 }
@@ -61,10 +48,7 @@ fn neither_a_release_nor_an_expired_lease_consumes_an_attempt() {
     model.claim(0, Token(2));
     model.lease_expired(0);
     let step = &model.steps()[0];
-    assert_eq!(
-        (step.state, step.attempts, step.lease_expiries),
-        (StepState::Enqueued, 0, 1)
-    );
+    assert_eq!((step.state, step.attempts, step.lease_expiries), (StepState::Enqueued, 0, 1));
 }
 
 #[test]
@@ -85,15 +69,9 @@ fn a_retry_that_falls_due_while_others_run_goes_through_an_evaluation() {
     let mut model = two_steps();
     model.claim(0, Token(1));
     model.store_outcome(0, Token(1), RETRYABLE);
-    assert_eq!(
-        entered(&model.process(&[0])),
-        [EvaluatingResults, StepsInProcess]
-    );
+    assert_eq!(entered(&model.process(&[0])), [EvaluatingResults, StepsInProcess]);
     let due = model.retry_due(&[0]);
-    assert_eq!(
-        entered(&due),
-        [EvaluatingResults, EnqueuingSteps, StepsInProcess]
-    );
+    assert_eq!(entered(&due), [EvaluatingResults, EnqueuingSteps, StepsInProcess]);
     assert_eq!(due.dispatches, [0]);
     assert!(model.retry_due(&[0]).is_empty());
 }
@@ -106,12 +84,6 @@ fn a_retry_that_falls_due_when_nothing_runs_is_enqueued_straight_away() {
         model.claim(step_no, token);
         model.store_outcome(step_no, token, RETRYABLE);
     }
-    assert_eq!(
-        entered(&model.process(&[0, 1])),
-        [EvaluatingResults, WaitingForRetry]
-    );
-    assert_eq!(
-        entered(&model.retry_due(&[0])),
-        [EnqueuingSteps, StepsInProcess]
-    );
+    assert_eq!(entered(&model.process(&[0, 1])), [EvaluatingResults, WaitingForRetry]);
+    assert_eq!(entered(&model.retry_due(&[0])), [EnqueuingSteps, StepsInProcess]);
 }

@@ -11,30 +11,16 @@ const NOW_MS: i64 = 1_000;
 const DIAMOND: &[(usize, usize)] = &[(0, 1), (0, 2), (1, 3), (2, 3)];
 
 fn step(state: StepState) -> StepSnapshot {
-    StepSnapshot {
-        state,
-        attempts: 0,
-        max_attempts: 3,
-        retry_at_ms: None,
-    }
+    StepSnapshot { state, attempts: 0, max_attempts: 3, retry_at_ms: None }
 }
 
 fn retry(attempts: u32, retry_at_ms: Option<i64>) -> StepSnapshot {
-    StepSnapshot {
-        attempts,
-        retry_at_ms,
-        ..step(StepState::WaitingForRetry)
-    }
+    StepSnapshot { attempts, retry_at_ms, ..step(StepState::WaitingForRetry) }
 }
 
 fn task(steps: Vec<StepSnapshot>, edges: &[(usize, usize)]) -> TaskSnapshot {
     let edges = edges.to_vec();
-    TaskSnapshot {
-        task_id: 1,
-        state: TaskState::StepsInProcess,
-        steps,
-        edges,
-    }
+    TaskSnapshot { task_id: 1, state: TaskState::StepsInProcess, steps, edges }
 }
 
 fn diamond(states: [StepState; 4]) -> TaskSnapshot {
@@ -58,10 +44,7 @@ fn a_convergence_is_ready_once_both_parents_are_complete() {
 
     let both = diamond([Complete, Complete, Complete, Pending]);
     assert_eq!(ready(&both), [3]);
-    assert_eq!(
-        execution_status(&both, NOW_MS),
-        ExecutionStatus::HasReadySteps
-    );
+    assert_eq!(execution_status(&both, NOW_MS), ExecutionStatus::HasReadySteps);
 }
 
 #[test]
@@ -76,23 +59,11 @@ fn a_retry_is_ready_when_it_is_due_and_has_attempts_left() {
     for (step, is_ready, status) in [
         (retry(1, Some(NOW_MS)), true, ExecutionStatus::HasReadySteps),
         (retry(1, None), true, ExecutionStatus::HasReadySteps),
-        (
-            retry(1, Some(NOW_MS + 1)),
-            false,
-            ExecutionStatus::WaitingForRetry,
-        ),
-        (
-            retry(3, Some(NOW_MS)),
-            false,
-            ExecutionStatus::BlockedByFailures,
-        ),
+        (retry(1, Some(NOW_MS + 1)), false, ExecutionStatus::WaitingForRetry),
+        (retry(3, Some(NOW_MS)), false, ExecutionStatus::BlockedByFailures),
     ] {
         let task = task(vec![step], &[]);
-        assert_eq!(
-            step_readiness(&task, NOW_MS)[0].retry_eligible,
-            is_ready,
-            "{step:?}"
-        );
+        assert_eq!(step_readiness(&task, NOW_MS)[0].retry_eligible, is_ready, "{step:?}");
         assert_eq!(!ready(&task).is_empty(), is_ready, "{step:?}");
         assert_eq!(execution_status(&task, NOW_MS), status, "{step:?}");
     }
@@ -102,15 +73,9 @@ fn a_retry_is_ready_when_it_is_due_and_has_attempts_left() {
 fn a_failure_blocks_a_task_only_when_nothing_else_can_run() {
     use StepState::{Complete, Enqueued, Error, Pending};
     let runs_on = diamond([Complete, Error, Enqueued, Pending]);
-    assert_eq!(
-        execution_status(&runs_on, NOW_MS),
-        ExecutionStatus::Processing
-    );
+    assert_eq!(execution_status(&runs_on, NOW_MS), ExecutionStatus::Processing);
     let blocked = diamond([Complete, Error, Complete, Pending]);
-    assert_eq!(
-        execution_status(&blocked, NOW_MS),
-        ExecutionStatus::BlockedByFailures
-    );
+    assert_eq!(execution_status(&blocked, NOW_MS), ExecutionStatus::BlockedByFailures);
 }
 
 #[test]
@@ -123,11 +88,7 @@ fn the_ends_of_a_task_have_their_names() {
         (vec![Skipped, Pending], "stalled"),
     ] {
         let task = task(states.iter().copied().map(step).collect(), &[(0, 1)]);
-        assert_eq!(
-            execution_status(&task, NOW_MS).to_string(),
-            status,
-            "{states:?}"
-        );
+        assert_eq!(execution_status(&task, NOW_MS).to_string(), status, "{states:?}");
     }
 }
 
@@ -135,11 +96,7 @@ fn the_ends_of_a_task_have_their_names() {
 fn ready_tasks_come_by_number_without_terminal_ones_and_up_to_the_limit() {
     let numbered = |task_id, state| {
         let task = task(vec![step(StepState::Pending)], &[]);
-        TaskSnapshot {
-            task_id,
-            state,
-            ..task
-        }
+        TaskSnapshot { task_id, state, ..task }
     };
     let tasks = [
         numbered(3, TaskState::Initializing),
@@ -149,10 +106,7 @@ fn ready_tasks_come_by_number_without_terminal_ones_and_up_to_the_limit() {
         numbered(5, TaskState::Pending),
     ];
     let ids = |limit| -> Vec<i64> {
-        next_ready_tasks(&tasks, NOW_MS, limit)
-            .iter()
-            .map(|task| task.task_id)
-            .collect()
+        next_ready_tasks(&tasks, NOW_MS, limit).iter().map(|task| task.task_id).collect()
     };
     assert_eq!(ids(10), [2, 3, 5]);
     assert_eq!(ids(2), [2, 3]);
@@ -162,22 +116,16 @@ fn ready_tasks_come_by_number_without_terminal_ones_and_up_to_the_limit() {
 fn snapshots() -> impl Strategy<Value = TaskSnapshot> {
     let state = proptest::sample::select(StepState::ALL);
     let retry_at_ms = proptest::option::of(NOW_MS - 1..=NOW_MS + 1);
-    let step =
-        (state, 0..4_u32, retry_at_ms).prop_map(|(state, attempts, retry_at_ms)| StepSnapshot {
-            state,
-            attempts,
-            max_attempts: 3,
-            retry_at_ms,
-        });
+    let step = (state, 0..4_u32, retry_at_ms).prop_map(|(state, attempts, retry_at_ms)| {
+        StepSnapshot { state, attempts, max_attempts: 3, retry_at_ms }
+    });
     let steps = proptest::collection::vec(step, 0..8);
-    (
-        steps,
-        proptest::collection::btree_set((0..8_usize, 0..8_usize), 0..16),
-    )
-        .prop_map(|(steps, edges)| {
+    (steps, proptest::collection::btree_set((0..8_usize, 0..8_usize), 0..16)).prop_map(
+        |(steps, edges)| {
             let edges: Vec<_> = edges.into_iter().filter(|(from, to)| from < to).collect();
             task(steps, &edges)
-        })
+        },
+    )
 }
 
 proptest! {

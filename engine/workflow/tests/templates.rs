@@ -9,13 +9,7 @@ const DIAMOND: &str = include_str!("../../../fixtures/workflows/diamond_pattern.
 
 fn parse(text: &str) -> Template {
     Template::parse("t.yaml", text).unwrap_or_else(|all| {
-        panic!(
-            "{}",
-            all.iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")
-        )
+        panic!("{}", all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
 }
 
@@ -23,9 +17,7 @@ fn parse(text: &str) -> Template {
 fn errors(text: &str) -> Vec<String> {
     let all = Template::parse("t.yaml", text).unwrap_err();
     let first_line = |error: &str| error.lines().next().unwrap_or_default().to_owned();
-    all.iter()
-        .map(|error| first_line(error.to_string().strip_prefix("t.yaml:").unwrap()))
-        .collect()
+    all.iter().map(|error| first_line(error.to_string().strip_prefix("t.yaml:").unwrap())).collect()
 }
 
 /// A template with this block of steps, which starts at line 4.
@@ -36,29 +28,13 @@ fn with_steps(steps: &str) -> String {
 #[test]
 fn the_fixtures_have_the_shapes_of_the_specification() {
     let linear = parse(LINEAR);
-    assert_eq!(
-        (&*linear.namespace, &*linear.name),
-        ("rust_e2e_linear", "mathematical_sequence")
-    );
-    assert_eq!(
-        (linear.steps.len(), linear.edges().count(), linear.stages()),
-        (4, 3, 4)
-    );
+    assert_eq!((&*linear.namespace, &*linear.name), ("rust_e2e_linear", "mathematical_sequence"));
+    assert_eq!((linear.steps.len(), linear.edges().count(), linear.stages()), (4, 3, 4));
     assert_eq!(linear.edges().collect::<Vec<_>>(), [(0, 1), (1, 2), (2, 3)]);
 
     let diamond = parse(DIAMOND);
-    assert_eq!(
-        (&*diamond.namespace, &*diamond.name),
-        ("rust_e2e_diamond", "diamond_pattern")
-    );
-    assert_eq!(
-        (
-            diamond.steps.len(),
-            diamond.edges().count(),
-            diamond.stages()
-        ),
-        (4, 4, 3)
-    );
+    assert_eq!((&*diamond.namespace, &*diamond.name), ("rust_e2e_diamond", "diamond_pattern"));
+    assert_eq!((diamond.steps.len(), diamond.edges().count(), diamond.stages()), (4, 4, 3));
     assert_eq!(diamond.steps[3].parents, [1, 2]);
 }
 
@@ -94,9 +70,7 @@ fn the_content_hash_sees_the_definition_and_nothing_else() {
     assert_eq!(plain.content_hash(), dressed.unwrap().content_hash());
     assert_eq!(plain.content_hash().len(), 64);
 
-    let other = parse(&with_steps(
-        "  - {name: a, handler: h, retry: {max_attempts: 4}}\n",
-    ));
+    let other = parse(&with_steps("  - {name: a, handler: h, retry: {max_attempts: 4}}\n"));
     assert_ne!(plain.content_hash(), other.content_hash());
 }
 
@@ -172,10 +146,7 @@ fn every_knot_of_steps_is_printed_as_a_cycle() {
   - {name: y, handler: h, depends_on: [x]}
 ",
     );
-    assert_eq!(
-        errors(&text),
-        ["5:40: a cycle: a → b → c → a", "8:40: a cycle: y → x → y"]
-    );
+    assert_eq!(errors(&text), ["5:40: a cycle: a → b → c → a", "8:40: a cycle: y → x → y"]);
 }
 
 #[test]
@@ -186,14 +157,8 @@ fn duplicate_keys_are_errors() {
 
 #[test]
 fn what_is_no_template_at_all_is_said_plainly() {
-    assert_eq!(
-        errors(""),
-        ["1:1: a template must be a mapping, not nothing"]
-    );
-    assert_eq!(
-        errors("- a\n"),
-        ["1:1: a template must be a mapping, not a list"]
-    );
+    assert_eq!(errors(""), ["1:1: a template must be a mapping, not nothing"]);
+    assert_eq!(errors("- a\n"), ["1:1: a template must be a mapping, not a list"]);
     assert_eq!(
         errors("{}"),
         [
@@ -202,16 +167,10 @@ fn what_is_no_template_at_all_is_said_plainly() {
             "1:1: a template needs a field `steps`",
         ]
     );
-    assert_eq!(
-        errors(&with_steps("  []\n")),
-        ["4:3: a template needs at least one step"]
-    );
+    assert_eq!(errors(&with_steps("  []\n")), ["4:3: a template needs at least one step"]);
     assert_eq!(errors("name: [a\n").len(), 1);
     let twice = errors(&format!("{LINEAR}---\n{LINEAR}"));
-    assert_eq!(
-        twice,
-        ["17:1: a second document starts here, but one file holds one"]
-    );
+    assert_eq!(twice, ["17:1: a second document starts here, but one file holds one"]);
 }
 
 #[test]
@@ -223,18 +182,12 @@ fn an_alias_bomb_is_refused() {
     }
     let found = errors(&bomb);
     assert_eq!(found.len(), 1);
-    assert!(
-        found[0].contains("the aliases stand for more than 100000 values"),
-        "{found:?}"
-    );
+    assert!(found[0].contains("the aliases stand for more than 100000 values"), "{found:?}");
 }
 
 #[test]
 fn depth_and_size_are_bounded() {
-    assert_eq!(
-        errors(&format!("name: {}{}", "[".repeat(500), "]".repeat(500))).len(),
-        1
-    );
+    assert_eq!(errors(&format!("name: {}{}", "[".repeat(500), "]".repeat(500))).len(), 1);
     let large = format!("# {}\n{LINEAR}", "x".repeat(TEXT_BYTES_MAX));
     assert!(errors(&large)[0].contains("more than the 1048576 allowed"));
     let many = with_steps(&"  - {}\n".repeat(5_000));
@@ -244,12 +197,7 @@ fn depth_and_size_are_bounded() {
 #[test]
 fn the_largest_graphs_parse_and_their_cycles_are_found() {
     let line = |last: usize| -> String {
-        let step = |no| {
-            format!(
-                "  - {{name: s{no}, handler: h, depends_on: [s{}]}}\n",
-                no - 1
-            )
-        };
+        let step = |no| format!("  - {{name: s{no}, handler: h, depends_on: [s{}]}}\n", no - 1);
         let first = format!("  - {{name: s0, handler: h, depends_on: [s{last}]}}\n");
         first + &(1..10_000).map(step).collect::<String>()
     };
@@ -257,13 +205,7 @@ fn the_largest_graphs_parse_and_their_cycles_are_found() {
     assert_eq!(parse(&with_steps(&open)).stages(), 10_000);
     let closed = errors(&with_steps(&line(9_999)));
     assert_eq!(closed.len(), 1);
-    assert!(
-        closed[0].contains("s0 → s1 → s2 → s3 → s4 → s5 → … → s9994"),
-        "{closed:?}"
-    );
+    assert!(closed[0].contains("s0 → s1 → s2 → s3 → s4 → s5 → … → s9994"), "{closed:?}");
     let more = with_steps(&"  - {name: a, handler: h}\n".repeat(10_001));
-    assert_eq!(
-        errors(&more),
-        ["4:3: 10001 steps are more than the 10000 allowed"]
-    );
+    assert_eq!(errors(&more), ["4:3: 10001 steps are more than the 10000 allowed"]);
 }

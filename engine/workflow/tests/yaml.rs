@@ -40,32 +40,17 @@ fn a_value_knows_its_position_and_can_be_refused_there_later() {
 #[test]
 fn what_a_type_does_not_take_is_shown_where_it_stands() {
     for (text, expected) in [
-        (
-            "workers: 1\nwrokers: 2\n",
-            "s.yaml:2:1: unknown field `wrokers`",
-        ),
-        (
-            "workers: 1\nmode: opne\n",
-            "s.yaml:2:7: unknown value `opne`",
-        ),
-        (
-            "workers: 1\nworkers: 2\n",
-            "s.yaml:2:1: `workers` is given twice",
-        ),
+        ("workers: 1\nwrokers: 2\n", "s.yaml:2:1: unknown field `wrokers`"),
+        ("workers: 1\nmode: opne\n", "s.yaml:2:7: unknown value `opne`"),
+        ("workers: 1\nworkers: 2\n", "s.yaml:2:1: `workers` is given twice"),
         ("workers: x\n", "s.yaml:1:10: invalid u32"),
         ("mode: open\n", "s.yaml:1:1: missing field `workers`"),
     ] {
         let shown = refused(text).to_string();
         assert_eq!(shown.lines().next().unwrap(), expected);
     }
-    assert_eq!(
-        refused("wrokers: 2\n").hint.unwrap(),
-        "did you mean `workers`?"
-    );
-    assert_eq!(
-        refused("x: 2\n").hint.unwrap(),
-        "expected one of: workers, mode"
-    );
+    assert_eq!(refused("wrokers: 2\n").hint.unwrap(), "did you mean `workers`?");
+    assert_eq!(refused("x: 2\n").hint.unwrap(), "expected one of: workers, mode");
 }
 
 #[test]
@@ -75,10 +60,7 @@ fn a_long_line_is_shown_around_its_error() {
     assert_eq!(diagnostic.column, 5_014);
     let shown = diagnostic.to_string();
     let lines: Vec<&str> = shown.lines().collect();
-    let (line, caret) = (
-        lines[1].split_once('|').unwrap().1,
-        lines[2].split_once('|').unwrap().1,
-    );
+    let (line, caret) = (lines[1].split_once('|').unwrap().1, lines[2].split_once('|').unwrap().1);
     assert!(line.len() < 130);
     assert_eq!(line.find("nope"), caret.find('^'));
 }

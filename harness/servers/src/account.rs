@@ -29,9 +29,7 @@ impl Account {
             .iter()
             .find_map(|name| find(&passwd, name))
             .map(Some)
-            .ok_or_else(|| ServerError::NoAccount {
-                preferred: preferred.to_owned(),
-            })
+            .ok_or_else(|| ServerError::NoAccount { preferred: preferred.to_owned() })
     }
 
     /// Makes `command` run under this account; the standard library clears the supplementary
@@ -49,10 +47,7 @@ impl Account {
         let path = path.canonicalize().ok()?;
         let mut parents: Vec<&Path> = path.ancestors().skip(1).collect();
         parents.reverse();
-        parents
-            .into_iter()
-            .find(|parent| !self.can_search(parent))
-            .map(Path::to_path_buf)
+        parents.into_iter().find(|parent| !self.can_search(parent)).map(Path::to_path_buf)
     }
 
     fn can_search(&self, directory: &Path) -> bool {
@@ -77,11 +72,7 @@ fn find(passwd: &str, name: &str) -> Option<Account> {
         }
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(Account {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
+        Some(Account { name: name.to_owned(), uid, gid })
     })
 }
 
@@ -93,11 +84,7 @@ mod tests {
     #[test]
     fn an_account_is_read_from_the_password_file() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\npostgres:x:104:110:,,,:/var/lib:/bin/sh\n";
-        let expected = Account {
-            name: "postgres".to_owned(),
-            uid: 104,
-            gid: 110,
-        };
+        let expected = Account { name: "postgres".to_owned(), uid: 104, gid: 110 };
         assert_eq!(find(passwd, "postgres"), Some(expected));
         assert_eq!(find(passwd, "postgre"), None);
     }

@@ -25,27 +25,18 @@ pub(crate) fn create(
     let base = base.map_or_else(default_base, Path::to_path_buf);
     let base = base
         .canonicalize()
-        .map_err(|source| ServerError::Directory {
-            path: base.clone(),
-            source,
-        })?;
-    let path = unique(&base, server).map_err(|source| ServerError::Directory {
-        path: base.clone(),
-        source,
-    })?;
+        .map_err(|source| ServerError::Directory { path: base.clone(), source })?;
+    let path = unique(&base, server)
+        .map_err(|source| ServerError::Directory { path: base.clone(), source })?;
     let Some(account) = account else {
         return Ok(path);
     };
-    let opened = account.own(&path).map_err(|source| ServerError::Directory {
-        path: path.clone(),
-        source,
-    });
+    let opened =
+        account.own(&path).map_err(|source| ServerError::Directory { path: path.clone(), source });
     let opened = opened.and_then(|()| match account.closed_directory(&path) {
-        Some(closed) => Err(ServerError::Closed {
-            path: path.clone(),
-            closed,
-            account: account.name.clone(),
-        }),
+        Some(closed) => {
+            Err(ServerError::Closed { path: path.clone(), closed, account: account.name.clone() })
+        }
         None => Ok(()),
     });
     if let Err(error) = opened {
@@ -61,10 +52,7 @@ pub(crate) fn last_lines(log: &Path) -> String {
     const LINES: usize = 15;
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
@@ -74,11 +62,7 @@ fn default_base() -> PathBuf {
     }
     let is_memory =
         |path: &str| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == TMPFS_MAGIC);
-    let base = if is_memory("/tmp") && !is_memory("/var/tmp") {
-        "/var/tmp"
-    } else {
-        "/tmp"
-    };
+    let base = if is_memory("/tmp") && !is_memory("/var/tmp") { "/var/tmp" } else { "/tmp" };
     PathBuf::from(base)
 }
 
@@ -86,14 +70,9 @@ fn unique(base: &Path, server: &str) -> io::Result<PathBuf> {
     static MADE: AtomicU32 = AtomicU32::new(0);
     loop {
         let count = MADE.fetch_add(1, Ordering::Relaxed);
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let name = format!(
-            "stepmark-{server}-{}-{count}-{:x}",
-            std::process::id(),
-            nanos.subsec_nanos()
-        );
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name =
+            format!("stepmark-{server}-{}-{count}-{:x}", std::process::id(), nanos.subsec_nanos());
         let path = base.join(name);
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),

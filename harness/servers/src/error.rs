@@ -153,9 +153,6 @@ pub enum ServerError {
 impl ServerError {
     /// Whether the same call may succeed later, with nothing changed by hand.
     pub fn can_try_again(&self) -> bool {
-        matches!(
-            self,
-            ServerError::NoFreePort { .. } | ServerError::TimedOut { .. }
-        )
+        matches!(self, ServerError::NoFreePort { .. } | ServerError::TimedOut { .. })
     }
 }

@@ -120,10 +120,7 @@ impl Guardian {
     /// # Errors
     /// When the process is out of file descriptors.
     pub fn command(&self, program: impl AsRef<OsStr>, ending: Ending) -> io::Result<Command> {
-        let announce = format!(
-            "echo pid $$ {} >&0 && exec \"$@\" </dev/null",
-            ending.name()
-        );
+        let announce = format!("echo pid $$ {} >&0 && exec \"$@\" </dev/null", ending.name());
         let mut command = Command::new("/bin/sh");
         command
             .arg("-c")
@@ -185,9 +182,7 @@ impl Guardian {
     }
 
     fn lines(&self) -> io::Result<&ChildStdin> {
-        self.lines
-            .as_ref()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))
+        self.lines.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
 

@@ -33,15 +33,8 @@ impl Home {
         let guardian =
             Guardian::start().map_err(|source| ServerError::Process { server, source })?;
         let directory = directory::create(base, &server.to_lowercase(), account.as_ref())?;
-        let home = Home {
-            server,
-            directory,
-            account,
-            guardian,
-        };
-        home.guardian
-            .watch_dir(&home.directory)
-            .map_err(|source| home.error(source))?;
+        let home = Home { server, directory, account, guardian };
+        home.guardian.watch_dir(&home.directory).map_err(|source| home.error(source))?;
         Ok(home)
     }
 
@@ -59,11 +52,7 @@ impl Home {
         };
         let written = written
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o400)))
-            .and_then(|()| {
-                self.account
-                    .as_ref()
-                    .map_or(Ok(()), |account| account.own(&path))
-            });
+            .and_then(|()| self.account.as_ref().map_or(Ok(()), |account| account.own(&path)));
         match written {
             Ok(()) => Ok(path),
             Err(source) => Err(ServerError::Directory { path, source }),
@@ -72,14 +61,9 @@ impl Home {
 
     /// A command under the server's account, watched, in an empty environment.
     pub(crate) fn command(&self, program: &Path, ending: Ending) -> Result<Command, ServerError> {
-        let mut command = self
-            .guardian
-            .command(program, ending)
-            .map_err(|source| self.error(source))?;
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir("/");
+        let mut command =
+            self.guardian.command(program, ending).map_err(|source| self.error(source))?;
+        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
         if let Some(account) = &self.account {
             account.apply(&mut command);
         }
@@ -93,21 +77,15 @@ impl Home {
         log: PathBuf,
     ) -> Result<ServerProcess, ServerError> {
         let output = OpenOptions::new().append(true).create(true).open(&log);
-        let output = output.map_err(|source| ServerError::Directory {
-            path: log.clone(),
-            source,
-        })?;
+        let output =
+            output.map_err(|source| ServerError::Directory { path: log.clone(), source })?;
         let errors = output.try_clone().map_err(|source| self.error(source))?;
         let child = command
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(errors))
             .spawn()
             .map_err(|source| self.error(source))?;
-        Ok(ServerProcess {
-            child,
-            server: self.server,
-            log,
-        })
+        Ok(ServerProcess { child, server: self.server, log })
     }
 
     /// Stops the process in `slot` and empties it; does nothing when it is empty.
@@ -141,9 +119,6 @@ impl Home {
     }
 
     pub(crate) fn error(&self, source: io::Error) -> ServerError {
-        ServerError::Process {
-            server: self.server,
-            source,
-        }
+        ServerError::Process { server: self.server, source }
     }
 }

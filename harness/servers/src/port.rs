@@ -38,10 +38,7 @@ impl Port {
                 return Ok(port);
             }
         }
-        Err(ServerError::NoFreePort {
-            from: PORT_MIN,
-            to: ports_end - 1,
-        })
+        Err(ServerError::NoFreePort { from: PORT_MIN, to: ports_end - 1 })
     }
 
     pub(crate) fn number(&self) -> u16 {
@@ -52,10 +49,7 @@ impl Port {
         let name = format!("stepmark-port-{number}");
         let address = SocketAddr::from_abstract_name(name).ok()?;
         let hold = UnixListener::bind_addr(&address).ok()?;
-        Some(Port {
-            number,
-            _hold: hold,
-        })
+        Some(Port { number, _hold: hold })
     }
 }
 
@@ -83,11 +77,7 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), 50);
-        assert!(
-            numbers
-                .iter()
-                .all(|&number| (20_000..32_768).contains(&number))
-        );
+        assert!(numbers.iter().all(|&number| (20_000..32_768).contains(&number)));
     }
 
     #[test]

@@ -71,13 +71,7 @@ impl Postgres {
         let home = Home::make(SERVER, account, options.base_dir.as_deref())?;
         let password = secret::password().map_err(|source| home.error(source))?;
         let binaries = binaries.clone();
-        let mut postgres = Postgres {
-            binaries,
-            port,
-            password,
-            process: None,
-            home,
-        };
+        let mut postgres = Postgres { binaries, port, password, process: None, home };
         postgres.check_socket_path()?;
         postgres.initdb()?;
         postgres.start_on_a_free_port(&options)?;
@@ -97,10 +91,7 @@ impl Postgres {
     /// The URL of `database` for `role`, over TCP on 127.0.0.1.
     pub fn url(&self, database: &str, role: &str) -> String {
         let (password, port) = (&self.password, self.port());
-        format!(
-            "postgres://{role}:{password}@{}:{port}/{database}",
-            Ipv4Addr::LOCALHOST
-        )
+        format!("postgres://{role}:{password}@{}:{port}/{database}", Ipv4Addr::LOCALHOST)
     }
 
     /// The URL of `database` for the superuser `postgres`, over TCP.
@@ -110,11 +101,7 @@ impl Postgres {
 
     /// The URL of `database` for `role`, over the socket: for this account and root only.
     pub fn socket_url(&self, database: &str, role: &str) -> String {
-        format!(
-            "{}?host={}",
-            self.url(database, role),
-            self.home.directory.display()
-        )
+        format!("{}?host={}", self.url(database, role), self.home.directory.display())
     }
 
     /// The password of every role: in the URLs, for statements that make further roles.
@@ -171,10 +158,7 @@ impl Postgres {
     pub fn start_again(&mut self) -> Result<(), ServerError> {
         match self.process {
             None => self.launch(),
-            Some(_) => Err(ServerError::State {
-                server: SERVER,
-                state: "running already",
-            }),
+            Some(_) => Err(ServerError::State { server: SERVER, state: "running already" }),
         }
     }
 
@@ -195,10 +179,8 @@ impl Postgres {
             .stderr(Stdio::piped())
             .output()
             .map_err(|source| self.home.error(source))?;
-        fs::remove_file(&password_file).map_err(|source| ServerError::Directory {
-            path: password_file,
-            source,
-        })?;
+        fs::remove_file(&password_file)
+            .map_err(|source| ServerError::Directory { path: password_file, source })?;
         if output.status.success() {
             return Ok(());
         }
@@ -217,8 +199,7 @@ impl Postgres {
         let mut attempt = 1;
         loop {
             let own = options.lines(&self.home.directory, self.port(), &self.binaries);
-            self.home
-                .write("data/postgresql.conf", &format!("{defaults}\n{own}"))?;
+            self.home.write("data/postgresql.conf", &format!("{defaults}\n{own}"))?;
             match self.launch() {
                 Err(ServerError::Start { last_lines, .. })
                     if last_lines.contains("Address already in use")

@@ -64,12 +64,7 @@ impl ServerProcess {
     }
 
     fn exited(&mut self) -> Result<Option<ExitStatus>, ServerError> {
-        self.child
-            .try_wait()
-            .map_err(|source| ServerError::Process {
-                server: self.server,
-                source,
-            })
+        self.child.try_wait().map_err(|source| ServerError::Process { server: self.server, source })
     }
 
     fn timed_out(&self, what: &'static str, limit: Duration) -> ServerError {

@@ -58,12 +58,8 @@ impl RabbitMq {
         let begun = Instant::now();
         let account = Account::to_drop_to("rabbitmq")?;
         let home = Home::make(SERVER, account, options.base_dir.as_deref())?;
-        settings::link_home(&home.directory, &binaries.server, &binaries.plugins).map_err(
-            |source| ServerError::Directory {
-                path: home.directory.clone(),
-                source,
-            },
-        )?;
+        settings::link_home(&home.directory, &binaries.server, &binaries.plugins)
+            .map_err(|source| ServerError::Directory { path: home.directory.clone(), source })?;
         // The secret of Erlang's distribution, whose holder can run code in the broker. The one
         // that Erlang would make is drawn from the clock.
         let cookie = secret::password().map_err(|source| home.error(source))?;
@@ -91,11 +87,7 @@ impl RabbitMq {
     /// `amqp://user:password@127.0.0.1:port/%2f`, of an administrator.
     pub fn amqp_url(&self) -> String {
         let port = self.ports.amqp.number();
-        format!(
-            "amqp://{USER}:{}@{}:{port}/%2f",
-            self.password,
-            Ipv4Addr::LOCALHOST
-        )
+        format!("amqp://{USER}:{}@{}:{port}/%2f", self.password, Ipv4Addr::LOCALHOST)
     }
 
     /// The broker's metrics in Prometheus text.
@@ -104,11 +96,7 @@ impl RabbitMq {
     /// `rabbitmq_global_messages_delivered_total` (with `_consume_auto_ack_total` and its like)
     /// a delivery: counters that are read at the scrape, not sampled.
     pub fn prometheus_url(&self) -> String {
-        format!(
-            "http://{}:{}/metrics",
-            Ipv4Addr::LOCALHOST,
-            self.ports.prometheus.number()
-        )
+        format!("http://{}:{}/metrics", Ipv4Addr::LOCALHOST, self.ports.prometheus.number())
     }
 
     /// The port of AMQP; it stays the same for the broker's whole life.
@@ -154,10 +142,7 @@ impl RabbitMq {
     pub fn start_again(&mut self) -> Result<(), ServerError> {
         match self.process {
             None => self.launch(),
-            Some(_) => Err(ServerError::State {
-                server: SERVER,
-                state: "running already",
-            }),
+            Some(_) => Err(ServerError::State { server: SERVER, state: "running already" }),
         }
     }
 
@@ -224,8 +209,7 @@ impl RabbitMq {
 
 impl Drop for RabbitMq {
     fn drop(&mut self) {
-        self.home
-            .end(self.process.take().into_iter().chain(self.epmd.take()));
+        self.home.end(self.process.take().into_iter().chain(self.epmd.take()));
     }
 }
 

@@ -75,34 +75,21 @@ impl Survey {
         facts.extend(self.statements_fact());
         facts.push(self.rabbitmq_fact());
         facts.push(self.packages_fact());
-        facts.push(fact(
-            "python3 with pip",
-            self.has_pip,
-            "fetches embedded PostgreSQL",
-            || self.apt_get("python3-pip"),
-        ));
+        facts.push(fact("python3 with pip", self.has_pip, "fetches embedded PostgreSQL", || {
+            self.apt_get("python3-pip")
+        }));
         let found = match &self.docker {
             Ok(version) => format!("engine {version} answers"),
             Err(reason) => reason.clone(),
         };
-        facts.push(Fact {
-            name: "Docker",
-            good: self.docker.is_ok(),
-            found,
-            remedy: None,
-        });
+        facts.push(Fact { name: "Docker", good: self.docker.is_ok(), found, remedy: None });
         facts
     }
 
     fn postgres_fact(&self) -> Fact {
         let found = match &self.postgres {
             Ok(binaries) => {
-                let PostgresBinaries {
-                    version,
-                    origin,
-                    directory,
-                    ..
-                } = binaries;
+                let PostgresBinaries { version, origin, directory, .. } = binaries;
                 let others: Vec<String> = self
                     .postgres_installed
                     .iter()
@@ -116,21 +103,13 @@ impl Survey {
             }
             Err(error) => error.to_string(),
         };
-        fact("PostgreSQL", self.postgres.is_ok(), &found, || {
-            self.apt_get("postgresql")
-        })
+        fact("PostgreSQL", self.postgres.is_ok(), &found, || self.apt_get("postgresql"))
     }
 
     fn statements_fact(&self) -> Option<Fact> {
         let has = self.postgres.as_ref().ok()?.has_statement_statistics;
-        let found = if has {
-            "is there"
-        } else {
-            "is not there: SQL cannot be counted"
-        };
-        Some(fact("pg_stat_statements", has, found, || {
-            self.apt_get("postgresql")
-        }))
+        let found = if has { "is there" } else { "is not there: SQL cannot be counted" };
+        Some(fact("pg_stat_statements", has, found, || self.apt_get("postgresql")))
     }
 
     fn rabbitmq_fact(&self) -> Fact {
@@ -138,47 +117,28 @@ impl Survey {
             Ok(binaries) => format!("{} in {}", binaries.version, binaries.server.display()),
             Err(error) => error.to_string(),
         };
-        fact("RabbitMQ", self.rabbitmq.is_ok(), &found, || {
-            self.apt_get("rabbitmq-server")
-        })
+        fact("RabbitMQ", self.rabbitmq.is_ok(), &found, || self.apt_get("rabbitmq-server"))
     }
 
     fn packages_fact(&self) -> Fact {
         let (good, found) = match (self.has_apt_get, self.privilege) {
-            (false, _) => (
-                false,
-                "no apt-get: install PostgreSQL and RabbitMQ by other means",
-            ),
+            (false, _) => (false, "no apt-get: install PostgreSQL and RabbitMQ by other means"),
             (true, Privilege::Root) => (true, "apt-get, as root"),
             (true, Privilege::Sudo) => (true, "apt-get, through sudo"),
             (true, Privilege::None) => (false, "apt-get, but neither root nor sudo"),
         };
-        Fact {
-            name: "packages",
-            good,
-            found: found.to_owned(),
-            remedy: None,
-        }
+        Fact { name: "packages", good, found: found.to_owned(), remedy: None }
     }
 
     fn apt_get(&self, package: &str) -> String {
-        let sudo = if self.privilege == Privilege::Root {
-            ""
-        } else {
-            "sudo "
-        };
+        let sudo = if self.privilege == Privilege::Root { "" } else { "sudo " };
         format!("{sudo}apt-get install -y --no-install-recommends {package}")
     }
 }
 
 fn fact(name: &'static str, good: bool, found: &str, remedy: impl FnOnce() -> String) -> Fact {
     let remedy = (!good).then(remedy);
-    Fact {
-        name,
-        good,
-        found: found.to_owned(),
-        remedy,
-    }
+    Fact { name, good, found: found.to_owned(), remedy }
 }
 
 fn privilege() -> Privilege {

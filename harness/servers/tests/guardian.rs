@@ -31,10 +31,7 @@ fn owner() {
 
 fn sleeper(guardian: &Guardian, script: &str) -> u32 {
     let mut command = guardian.command("/bin/sh", Ending::Kill).unwrap();
-    command
-        .args(["-c", script])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(["-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap().id()
 }
 
@@ -84,9 +81,7 @@ fn what_is_forgotten_lives_on() {
         fs::write(directory.join("file"), "content").unwrap();
         guardian.watch_dir(directory).unwrap();
     }
-    guardian
-        .watch_pid(survivor.id(), Ending::Terminate)
-        .unwrap();
+    guardian.watch_pid(survivor.id(), Ending::Terminate).unwrap();
     guardian.watch_pid(victim.id(), Ending::Terminate).unwrap();
     guardian.forget_pid(survivor.id()).unwrap();
     guardian.forget_dir(&kept).unwrap();
@@ -110,10 +105,7 @@ fn paths_with_blanks_and_wildcards_are_removed_and_nothing_else() {
         guardian.watch_dir(&base.join(name)).unwrap();
     }
     drop(guardian);
-    let left: Vec<_> = fs::read_dir(&base)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = fs::read_dir(&base).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["ab"]);
     fs::remove_dir_all(base).unwrap();
 }

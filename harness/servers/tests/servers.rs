@@ -36,20 +36,12 @@ fn several_of_both_run_side_by_side_and_are_gone_when_dropped() {
         let brokers: Vec<_> = brokers.into_iter().map(|t| t.join().unwrap()).collect();
         (databases, brokers)
     });
-    let ports: HashSet<u16> = databases
-        .iter()
-        .map(Postgres::port)
-        .chain(brokers.iter().map(RabbitMq::port))
-        .collect();
+    let ports: HashSet<u16> =
+        databases.iter().map(Postgres::port).chain(brokers.iter().map(RabbitMq::port)).collect();
     assert_eq!(ports.len(), 5);
-    let roots = databases
-        .iter()
-        .map(Postgres::pid)
-        .chain(brokers.iter().map(RabbitMq::pid));
-    let pids: Vec<u32> = roots
-        .flatten()
-        .flat_map(|pid| descendants(pid).into_iter().chain([pid]))
-        .collect();
+    let roots = databases.iter().map(Postgres::pid).chain(brokers.iter().map(RabbitMq::pid));
+    let pids: Vec<u32> =
+        roots.flatten().flat_map(|pid| descendants(pid).into_iter().chain([pid])).collect();
     let directories: Vec<_> = databases
         .iter()
         .map(Postgres::log_path)
@@ -69,9 +61,7 @@ fn several_of_both_run_side_by_side_and_are_gone_when_dropped() {
 fn owner() {
     let (database, broker) = (postgres(), rabbitmq());
     let directory = database.data_dir().parent().unwrap().to_path_buf();
-    database
-        .create_role_and_database("engine", "bench")
-        .unwrap();
+    database.create_role_and_database("engine", "bench").unwrap();
     let _ = broker.pid().unwrap();
     support::announce(&descendants(std::process::id()), &directory);
     support::told();
@@ -80,11 +70,7 @@ fn owner() {
 #[test]
 fn a_killed_owner_leaves_no_server() {
     let mut owner = Owner::start("owner");
-    assert!(
-        owner.pids.len() >= 10,
-        "both servers with all their processes: {:?}",
-        owner.pids
-    );
+    assert!(owner.pids.len() >= 10, "both servers with all their processes: {:?}", owner.pids);
     owner.process.kill().unwrap();
     owner.process.wait().unwrap();
     wait_until(|| owner.pids.iter().all(|&pid| gone(pid)) && !owner.directory.exists());
@@ -114,9 +100,7 @@ fn an_ordinary_user_starts_both_servers() {
 #[test]
 fn committed_rows_survive_a_crash_of_postgresql() {
     let mut database = postgres();
-    database
-        .create_role_and_database("engine", "bench")
-        .unwrap();
+    database.create_role_and_database("engine", "bench").unwrap();
     let create = "CREATE TABLE kept (n int);\nINSERT INTO kept VALUES (7);\n";
     database.psql("bench", create, &[]).unwrap();
     database.stop_immediate().unwrap();
@@ -144,10 +128,7 @@ fn postgresql_is_durable_and_counts_statements() {
         ASSERT (SELECT count(*) FROM pg_stat_statements) > 0;
         END$$;\n";
     database.psql("postgres", check, &[]).unwrap();
-    let refused = database
-        .psql("postgres", "SELECT 1/0;\n", &[])
-        .unwrap_err()
-        .to_string();
+    let refused = database.psql("postgres", "SELECT 1/0;\n", &[]).unwrap_err().to_string();
     assert!(refused.contains("division by zero"), "{refused}");
 }
 
@@ -168,47 +149,24 @@ fn a_deadlock_is_in_the_log() {
         [one.join().unwrap(), other.join().unwrap()]
     });
     assert_ne!(outcomes[0], outcomes[1], "one of the two is the victim");
-    assert!(
-        fs::read_to_string(database.log_path())
-            .unwrap()
-            .contains("deadlock detected")
-    );
+    assert!(fs::read_to_string(database.log_path()).unwrap().contains("deadlock detected"));
 }
 
 #[test]
 fn broken_binaries_are_named_with_the_remedy_and_never_replaced() {
     let directory = private_dir();
-    let error = PostgresBinaries::find(Some(&directory))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("no initdb in") && error.contains("STEPMARK_PG_BIN"),
-        "{error}"
-    );
+    let error = PostgresBinaries::find(Some(&directory)).unwrap_err().to_string();
+    assert!(error.contains("no initdb in") && error.contains("STEPMARK_PG_BIN"), "{error}");
     for program in ["initdb", "postgres", "psql"] {
-        fs::write(
-            directory.join(program),
-            "#!/bin/sh\necho damaged >&2\nexit 1\n",
-        )
-        .unwrap();
+        fs::write(directory.join(program), "#!/bin/sh\necho damaged >&2\nexit 1\n").unwrap();
         let runs = fs::Permissions::from_mode(0o755);
         fs::set_permissions(directory.join(program), runs).unwrap();
     }
-    let error = PostgresBinaries::find(Some(&directory))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("damaged") && error.contains("STEPMARK_PG_BIN"),
-        "{error}"
-    );
+    let error = PostgresBinaries::find(Some(&directory)).unwrap_err().to_string();
+    assert!(error.contains("damaged") && error.contains("STEPMARK_PG_BIN"), "{error}");
     fs::remove_dir_all(directory).unwrap();
-    let error = RabbitMqBinaries::find(Some(Path::new("/nowhere")))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("/nowhere") && error.contains("apt-get install"),
-        "{error}"
-    );
+    let error = RabbitMqBinaries::find(Some(Path::new("/nowhere"))).unwrap_err().to_string();
+    assert!(error.contains("/nowhere") && error.contains("apt-get install"), "{error}");
 }
 
 #[test]
@@ -216,17 +174,11 @@ fn a_directory_that_cannot_be_used_is_named() {
     let binaries = PostgresBinaries::find(None).unwrap();
     let start = |base: &Path| {
         let base_dir = Some(base.to_path_buf());
-        let options = PostgresOptions {
-            base_dir,
-            ..PostgresOptions::default()
-        };
+        let options = PostgresOptions { base_dir, ..PostgresOptions::default() };
         Postgres::start(&binaries, options).unwrap_err().to_string()
     };
     let error = start(Path::new("/nowhere/at/all"));
-    assert!(
-        error.contains("/nowhere/at/all") && error.contains("STEPMARK_TMP"),
-        "{error}"
-    );
+    assert!(error.contains("/nowhere/at/all") && error.contains("STEPMARK_TMP"), "{error}");
     let long = private_dir().join("x".repeat(100));
     fs::create_dir(&long).unwrap();
     let error = start(&long);

@@ -27,9 +27,7 @@ impl Processes {
         for (name, pid) in &self.instances {
             by_name.insert(name.clone(), all.get(pid).map(|process| process.own_ms));
         }
-        let postgres = self
-            .postgres
-            .and_then(|pid| tree_ms(&all, pid, &self.harness_titles));
+        let postgres = self.postgres.and_then(|pid| tree_ms(&all, pid, &self.harness_titles));
         by_name.insert("postgres".to_owned(), postgres);
         if self.has_rabbitmq {
             let rabbitmq = self.rabbitmq.and_then(|pid| tree_ms(&all, pid, &[]));
@@ -45,9 +43,7 @@ impl Processes {
         let instances = self.instances.iter().map(|(_, pid)| *pid);
         let roots = instances.chain(self.postgres).chain(self.rabbitmq);
         let servers: f64 = roots.filter_map(|pid| tree_ms(&all, pid, &[])).sum();
-        let own = all
-            .get(&std::process::id())
-            .map_or(0.0, |process| process.own_ms);
+        let own = all.get(&std::process::id()).map_or(0.0, |process| process.own_ms);
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
         Busy {
             machine_ms: machine_ticks(&stat) * tick_ms(),
@@ -92,20 +88,12 @@ fn tree_ms(all: &BTreeMap<u32, Process>, root: u32, without: &[String]) -> Optio
         let Some(process) = all.get(&pid) else {
             continue;
         };
-        let title = if without.is_empty() {
-            String::new()
-        } else {
-            title(pid)
-        };
+        let title = if without.is_empty() { String::new() } else { title(pid) };
         if without.iter().any(|word| title.contains(word)) {
             continue;
         }
         total += process.own_ms + process.reaped_ms;
-        open.extend(
-            all.iter()
-                .filter(|(_, child)| child.parent == pid)
-                .map(|(pid, _)| *pid),
-        );
+        open.extend(all.iter().filter(|(_, child)| child.parent == pid).map(|(pid, _)| *pid));
     }
     Some(total)
 }
@@ -132,12 +120,7 @@ fn tick_ms() -> f64 {
 
 /// Reads `/proc/stat` (proc(5)): all but idle, iowait and the guests, which count as user.
 fn machine_ticks(stat: &str) -> f64 {
-    let fields = stat
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(1);
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
     let busy = [0, 1, 2, 5, 6, 7];
     busy.iter().filter_map(|place| ticks.get(*place)).sum()
@@ -161,10 +144,7 @@ mod tests {
 
     #[test]
     fn idle_and_waiting_is_not_busy() {
-        assert_eq!(
-            machine_ticks("cpu  10 1 5 900 80 2 3 4 10 0\ncpu0 1 1 1\n"),
-            25.0
-        );
+        assert_eq!(machine_ticks("cpu  10 1 5 900 80 2 3 4 10 0\ncpu0 1 1 1\n"), 25.0);
     }
 
     #[test]

@@ -123,12 +123,7 @@ impl Accountant {
         let published = self.published(client).await;
         self.last = self.stable().await?;
         let (cpu, busy) = (self.processes.cpu_ms(), self.processes.busy());
-        self.since = Some(Mark {
-            reading: self.last,
-            published,
-            cpu,
-            busy,
-        });
+        self.since = Some(Mark { reading: self.last, published, cpu, busy });
         Ok(())
     }
 
@@ -140,22 +135,13 @@ impl Accountant {
         let now = self.stable().await?;
         let spent = now.since(self.last);
         self.last = now;
-        let counts = [
-            ("sql_statements", spent.statements),
-            ("messages", spent.messages),
-        ];
+        let counts = [("sql_statements", spent.statements), ("messages", spent.messages)];
         for (name, count) in counts {
             if let Some(count) = count {
-                self.each
-                    .entry(name)
-                    .or_default()
-                    .push(count.unsigned_abs());
+                self.each.entry(name).or_default().push(count.unsigned_abs());
             }
         }
-        self.each
-            .entry("wal_bytes")
-            .or_default()
-            .push(spent.wal_position.unsigned_abs());
+        self.each.entry("wal_bytes").or_default().push(spent.wal_position.unsigned_abs());
         Ok(())
     }
 
@@ -182,15 +168,9 @@ impl Accountant {
         };
         total.messages = messages.map(|count| count + total.messages.unwrap_or_default());
         for (name, now) in cpu {
-            let spent = now
-                .zip(mark.cpu.get(&name).copied().flatten())
-                .map(|(now, then)| now - then);
-            let before = total
-                .cpu_ms
-                .get(&name)
-                .copied()
-                .flatten()
-                .unwrap_or_default();
+            let spent =
+                now.zip(mark.cpu.get(&name).copied().flatten()).map(|(now, then)| now - then);
+            let before = total.cpu_ms.get(&name).copied().flatten().unwrap_or_default();
             total.cpu_ms.insert(name, spent.map(|spent| before + spent));
         }
         Ok(())
@@ -217,12 +197,8 @@ impl Accountant {
         self.counters.close().await?;
         let a_task = |count: f64| count / tasks.max(1) as f64;
         let flushes = end.wal_flushes - self.baseline.wal_flushes - own_flushes.cast_signed();
-        let by_process: BTreeMap<String, Option<f64>> = self
-            .total
-            .cpu_ms
-            .into_iter()
-            .map(|(name, ms)| (name, ms.map(a_task)))
-            .collect();
+        let by_process: BTreeMap<String, Option<f64>> =
+            self.total.cpu_ms.into_iter().map(|(name, ms)| (name, ms.map(a_task))).collect();
         let mean = Work {
             messages: self.total.messages.map(a_task),
             dependency_evaluations: self.evaluations.map(a_task),
@@ -235,21 +211,11 @@ impl Accountant {
             ..Work::default()
         };
         let each = self.each.into_iter();
-        let each = each
-            .filter_map(|(name, counts)| Some((name, Spread::of(counts)?)))
-            .collect();
+        let each = each.filter_map(|(name, counts)| Some((name, Spread::of(counts)?))).collect();
         let gaps = gaps(&mean, self.broker);
-        let accounts = Accounts {
-            mean,
-            each,
-            cpu_ms_by_process: by_process,
-        };
+        let accounts = Accounts { mean, each, cpu_ms_by_process: by_process };
         let others_share = self.total.others_ms / self.total.given_ms.max(1.0);
-        Ok(Balance {
-            accounts,
-            gaps,
-            others_share,
-        })
+        Ok(Balance { accounts, gaps, others_share })
     }
 
     async fn stable(&mut self) -> Result<Reading, EnvironmentError> {
@@ -267,9 +233,7 @@ impl Accountant {
 
     async fn published(&self, client: &Client) -> Option<f64> {
         let page = client.page(self.rabbitmq_url.as_deref()?).await;
-        let page = page
-            .inspect_err(|error| tracing::warn!(%error, "RabbitMQ's metrics"))
-            .ok()?;
+        let page = page.inspect_err(|error| tracing::warn!(%error, "RabbitMQ's metrics")).ok()?;
         prometheus::sum(&page, "rabbitmq_global_messages_received_total")
     }
 }
@@ -278,9 +242,7 @@ async fn evaluations(client: &Client, orchestrators: &[String]) -> Option<f64> {
     let mut total = 0.0;
     for url in orchestrators {
         let page = client.page(&format!("{url}/metrics")).await;
-        let page = page
-            .inspect_err(|error| tracing::warn!(%error, "metrics"))
-            .ok()?;
+        let page = page.inspect_err(|error| tracing::warn!(%error, "metrics")).ok()?;
         // A counter that was never raised may not be there yet.
         total += prometheus::sum(&page, "stepmark_dependency_evaluations_total").unwrap_or(0.0);
     }

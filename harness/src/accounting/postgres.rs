@@ -91,21 +91,16 @@ impl Counters {
             role: database.names.role.clone(),
             database: database.names.engine_database.clone(),
             counts_statements: installed.is_some() && facts.counts_statements(),
-            read_flushes: if facts.version_num >= 180_000 {
-                READ_FLUSHES_18
-            } else {
-                READ_FLUSHES
-            },
+            read_flushes: if facts.version_num >= 180_000 { READ_FLUSHES_18 } else { READ_FLUSHES },
         })
     }
 
     pub async fn read(&mut self) -> Result<Reading, EnvironmentError> {
         let messages = match &mut self.engine {
             None => None,
-            Some(engine) => sqlx::query_scalar(READ_MESSAGES)
-                .fetch_one(engine)
-                .await
-                .map_err(failed)?,
+            Some(engine) => {
+                sqlx::query_scalar(READ_MESSAGES).fetch_one(engine).await.map_err(failed)?
+            }
         };
         let statements = match self.counts_statements {
             false => None,
@@ -116,11 +111,7 @@ impl Counters {
         };
         let read = sqlx::query_scalar(READ_WAL_POSITION);
         let wal_position = read.fetch_one(&mut self.harness).await.map_err(failed)?;
-        Ok(Reading {
-            statements,
-            wal_position,
-            messages,
-        })
+        Ok(Reading { statements, wal_position, messages })
     }
 
     pub async fn settled(&mut self) -> Result<Settled, EnvironmentError> {
@@ -128,10 +119,7 @@ impl Counters {
         let commits = read.fetch_one(&mut self.harness).await.map_err(failed)?;
         let read = sqlx::query_scalar(self.read_flushes);
         let wal_flushes = read.fetch_one(&mut self.harness).await.map_err(failed)?;
-        Ok(Settled {
-            commits,
-            wal_flushes,
-        })
+        Ok(Settled { commits, wal_flushes })
     }
 
     pub async fn close(self) -> Result<(), EnvironmentError> {
@@ -143,8 +131,5 @@ impl Counters {
 }
 
 fn failed(error: sqlx::Error) -> EnvironmentError {
-    EnvironmentError::Postgres {
-        what: "reading PostgreSQL's counters",
-        error,
-    }
+    EnvironmentError::Postgres { what: "reading PostgreSQL's counters", error }
 }

@@ -56,10 +56,7 @@ enum Brokers {
 
 pub(super) async fn run(args: BenchArgs) -> u8 {
     let root = root();
-    let folder = args
-        .scenarios
-        .clone()
-        .unwrap_or_else(|| root.join("scenarios"));
+    let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
     let scenarios = scenario::load_all(&folder)
         .and_then(|all| scenario::select(all, args.tier, &args.scenario));
     let scenarios = match scenarios {
@@ -149,21 +146,16 @@ async fn run_one(
     let mut progress = Progress::new();
     let name = format!("{} on {}", scenario.name, plan.broker.name());
     progress.say(&format!("{name}: cluster, warm-up, floor"));
-    let mut run = suite
-        .start(scenario, plan)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut run = suite.start(scenario, plan).await.map_err(|error| error.to_string())?;
     for instance in run.instances() {
         progress.say(&format!("  {instance}"));
     }
     progress.begin(&name, samples);
     let first_half = samples / 2;
     let driven = async {
-        run.drive(first_half, |tasks| progress.advance(tasks))
-            .await?;
+        run.drive(first_half, |tasks| progress.advance(tasks)).await?;
         run.measure_floor().await?;
-        run.drive(samples - first_half, |tasks| progress.advance(tasks))
-            .await
+        run.drive(samples - first_half, |tasks| progress.advance(tasks)).await
     }
     .await;
     progress.end();

@@ -16,20 +16,12 @@ pub(super) async fn run(args: &EnvironmentArgs) -> u8 {
     println!("This machine");
     let cargo = cargo_version();
     let cargo = cargo.as_deref().map_err(|error| *error);
-    say(
-        "cargo",
-        cargo,
-        "install the Rust toolchain (https://rustup.rs)",
-    );
+    say("cargo", cargo, "install the Rust toolchain (https://rustup.rs)");
     for fact in survey.facts() {
         let found = fact.found;
         match (fact.good, fact.remedy) {
             (true, _) => say(fact.name, Ok(&found), ""),
-            (false, remedy) => say(
-                fact.name,
-                Err(&found),
-                remedy.as_deref().unwrap_or_default(),
-            ),
+            (false, remedy) => say(fact.name, Err(&found), remedy.as_deref().unwrap_or_default()),
         }
     }
     println!("\nBackends");
@@ -85,12 +77,8 @@ fn cargo_version() -> Result<String, &'static str> {
 }
 
 async fn reach(url: &str) -> Result<String, String> {
-    let mut connection = PgConnection::connect(url)
-        .await
-        .map_err(|error| error.to_string())?;
-    let facts = PostgresFacts::read(&mut connection)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut connection = PgConnection::connect(url).await.map_err(|error| error.to_string())?;
+    let facts = PostgresFacts::read(&mut connection).await.map_err(|error| error.to_string())?;
     let counted = match facts.counts_statements() {
         true => "with pg_stat_statements",
         false => "without pg_stat_statements: a run would be incomplete",

@@ -29,12 +29,7 @@ pub const ENVIRONMENT: u8 = 3;
 
 /// Measures the stepmark workflow engine, and checks every answer.
 #[derive(Debug, Parser)]
-#[command(
-    name = "stepmark",
-    version,
-    max_term_width = 100,
-    args_override_self = true
-)]
+#[command(name = "stepmark", version, max_term_width = 100, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -75,11 +70,7 @@ pub struct EnvironmentArgs {
     )]
     rabbitmq_url: Option<String>,
     /// The Prometheus page of that RabbitMQ, where its messages are counted.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL"
-    )]
+    #[arg(long, value_name = "URL", env = "STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL")]
     rabbitmq_prometheus_url: Option<String>,
     /// The folder with PostgreSQL's binaries, for the backend process.
     #[arg(long, value_name = "DIR", env = "STEPMARK_PG_BIN")]
@@ -116,15 +107,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = EnvFilter::try_from_env("STEPMARK_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
     // One thread: the clients take as little as they can from the two cores that engine and
     // servers share with them.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(ENVIRONMENT, &error),

@@ -44,10 +44,7 @@ pub(super) async fn run(args: UpArgs) -> u8 {
 async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
     let environment = args.environment.clone();
     let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await??;
-    let logs = args
-        .logs
-        .clone()
-        .unwrap_or_else(|| new_folder(&root()).join("logs"));
+    let logs = args.logs.clone().unwrap_or_else(|| new_folder(&root()).join("logs"));
     std::fs::create_dir_all(&logs)
         .map_err(|error| anyhow::anyhow!("cannot write logs to {}: {error}", logs.display()))?;
     let guardian = Arc::new(Guardian::start().map_err(EnvironmentError::Guardian)?);

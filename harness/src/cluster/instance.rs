@@ -103,22 +103,10 @@ impl Instance {
         let (name, log) = (program.name.clone(), program.log.clone());
         let pid = Arc::new(Mutex::new(child.id()));
         let stopping = CancellationToken::new();
-        let watch = Supervisor {
-            program,
-            guardian,
-            faults,
-            pid: pid.clone(),
-            stop: stopping.clone(),
-        };
+        let watch =
+            Supervisor { program, guardian, faults, pid: pid.clone(), stop: stopping.clone() };
         let supervisor = tokio::spawn(watch.run(child));
-        Ok(Instance {
-            name,
-            url,
-            log,
-            pid,
-            stopping,
-            supervisor,
-        })
+        Ok(Instance { name, url, log, pid, stopping, supervisor })
     }
 
     /// The instance's name.
@@ -152,13 +140,7 @@ impl Instance {
 
 impl std::fmt::Display for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} (pid {}) {}",
-            self.name,
-            self.pid().unwrap_or_default(),
-            self.url
-        )
+        write!(f, "{} (pid {}) {}", self.name, self.pid().unwrap_or_default(), self.url)
     }
 }
 
@@ -228,14 +210,12 @@ impl Supervisor {
             Ok(Ok(status)) if status.success() => {}
             Ok(Ok(status)) => {
                 let how = describe(status);
-                self.faults
-                    .add(format!("{} ended by {how} at SIGTERM", self.program.name));
+                self.faults.add(format!("{} ended by {how} at SIGTERM", self.program.name));
             }
             Ok(Err(error)) => self.faults.add(format!("{}: {error}", self.program.name)),
             Err(_) => {
                 let (name, seconds) = (&self.program.name, STOP_TIMEOUT.as_secs());
-                self.faults
-                    .add(format!("{name} did not end within {seconds} s of SIGTERM"));
+                self.faults.add(format!("{name} did not end within {seconds} s of SIGTERM"));
                 if let Err(error) = child.kill().await {
                     tracing::error!(name, %error, "cannot kill it");
                 }
@@ -257,23 +237,13 @@ impl Supervisor {
 /// must not change what is measured.
 async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String), ClusterError> {
     let name = || program.name.clone();
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(&program.log)
-        .map_err(|error| ClusterError::Log {
-            name: name(),
-            path: program.log.clone(),
-            error,
+    let log =
+        File::options().create(true).append(true).open(&program.log).map_err(|error| {
+            ClusterError::Log { name: name(), path: program.log.clone(), error }
         })?;
-    let spawn_error = |error| ClusterError::Spawn {
-        name: name(),
-        path: program.path.clone(),
-        error,
-    };
-    let command = guardian
-        .command(&program.path, Ending::Kill)
-        .map_err(spawn_error)?;
+    let spawn_error =
+        |error| ClusterError::Spawn { name: name(), path: program.path.clone(), error };
+    let command = guardian.command(&program.path, Ending::Kill).map_err(spawn_error)?;
     let mut command = Command::from(command);
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"STEPMARK_") {
@@ -298,20 +268,11 @@ async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String
         Ok(None) => {
             let status = child.wait().await.map_or_else(|e| e.to_string(), describe);
             let (log, tail) = (program.log.clone(), log_tail(program));
-            Err(ClusterError::Ended {
-                name: name(),
-                status,
-                log,
-                tail,
-            })
+            Err(ClusterError::Ended { name: name(), status, log, tail })
         }
         Err(_) => {
             let (log, tail) = (program.log.clone(), log_tail(program));
-            Err(ClusterError::Late {
-                name: name(),
-                log,
-                tail,
-            })
+            Err(ClusterError::Late { name: name(), log, tail })
         }
     }
 }
@@ -326,10 +287,7 @@ async fn ready_url(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<String> 
 }
 
 fn log_tail(program: &Program) -> String {
-    let text = OpenOptions::new()
-        .read(true)
-        .open(&program.log)
-        .and_then(io::read_to_string);
+    let text = OpenOptions::new().read(true).open(&program.log).and_then(io::read_to_string);
     let text = text.unwrap_or_else(|error| error.to_string());
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")

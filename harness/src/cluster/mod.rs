@@ -49,10 +49,7 @@ pub struct Faults {
 impl Faults {
     /// All faults so far, in order.
     pub fn all(&self) -> Vec<String> {
-        self.all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until an instance is given up: no task can be counted on to end then.
@@ -62,10 +59,7 @@ impl Faults {
 
     fn add(&self, fault: String) {
         tracing::warn!("{fault}");
-        self.all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(fault);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 }
 
@@ -86,21 +80,12 @@ impl Cluster {
         let launch = |name: String, path: PathBuf, listen: &str| {
             let environment = environment(connections, &binaries.root, &name, listen);
             let log = logs.join(format!("{name}.log"));
-            let program = Program {
-                name,
-                path,
-                environment,
-                log,
-            };
+            let program = Program { name, path, environment, log };
             Instance::start(program, Arc::clone(guardian), faults.clone())
         };
         // Workers need the schema, which the first orchestrator makes.
         let orchestrators = try_join_all((1..=topology.orchestrators).map(|n| {
-            launch(
-                format!("orchestrator-{n}"),
-                binaries.orchestrator.clone(),
-                "127.0.0.1:0",
-            )
+            launch(format!("orchestrator-{n}"), binaries.orchestrator.clone(), "127.0.0.1:0")
         }));
         let orchestrators = orchestrators.await?;
         let workers = topology
@@ -111,18 +96,10 @@ impl Cluster {
             let path = match language {
                 Language::Rust => binaries.worker_rust.clone(),
             };
-            launch(
-                format!("worker-{}-{n}", language.name()),
-                path,
-                "127.0.0.1:0",
-            )
+            launch(format!("worker-{}-{n}", language.name()), path, "127.0.0.1:0")
         }));
         let workers = workers.await?;
-        Ok(Cluster {
-            orchestrators,
-            workers,
-            faults,
-        })
+        Ok(Cluster { orchestrators, workers, faults })
     }
 
     /// The base URLs of the orchestrators.
@@ -159,10 +136,7 @@ fn environment(
         ("STEPMARK_DATABASE_URL", connections.database_url.clone()),
         ("STEPMARK_BROKER", connections.broker.name().to_owned()),
         ("STEPMARK_LISTEN", listen.to_owned()),
-        (
-            "STEPMARK_TEMPLATES",
-            root.join("fixtures/workflows").display().to_string(),
-        ),
+        ("STEPMARK_TEMPLATES", root.join("fixtures/workflows").display().to_string()),
         ("STEPMARK_INSTANCE", name.to_owned()),
     ]);
     environment.extend(connections.settings.clone());

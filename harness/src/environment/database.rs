@@ -43,21 +43,14 @@ impl RunDatabase {
             role: format!("stepmark_{id}"),
             harness_database: format!("stepmark_harness_{id}"),
         };
-        let Names {
-            engine_database,
-            role,
-            harness_database,
-        } = &names;
+        let Names { engine_database, role, harness_database } = &names;
         let mut connection = admin.connect().await.map_err(failed)?;
         for sql in [
             format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'"),
             format!("CREATE DATABASE {engine_database} OWNER {role}"),
             format!("CREATE DATABASE {harness_database}"),
         ] {
-            connection
-                .execute(AssertSqlSafe(sql))
-                .await
-                .map_err(failed)?;
+            connection.execute(AssertSqlSafe(sql)).await.map_err(failed)?;
         }
         // Not fatal: where it cannot be made, the run says what it could not count.
         let mut harness = connect(&admin, harness_database).await?;
@@ -65,17 +58,9 @@ impl RunDatabase {
         if let Err(error) = harness.execute(extension).await {
             tracing::warn!(%error, "pg_stat_statements is not available");
         }
-        let engine = admin
-            .clone()
-            .username(role)
-            .password(&password)
-            .database(engine_database);
+        let engine = admin.clone().username(role).password(&password).database(engine_database);
         let engine_url = engine.to_url_lossy().to_string();
-        Ok(RunDatabase {
-            names,
-            engine_url,
-            admin,
-        })
+        Ok(RunDatabase { names, engine_url, admin })
     }
 
     /// A superuser's connection to the engine's database.
@@ -101,11 +86,7 @@ impl RunDatabase {
 
     /// The superuser's URL of the harness's own database.
     pub fn harness_url(&self) -> String {
-        self.admin
-            .clone()
-            .database(&self.names.harness_database)
-            .to_url_lossy()
-            .to_string()
+        self.admin.clone().database(&self.names.harness_database).to_url_lossy().to_string()
     }
 
     /// Drops the databases and the role, whoever is still connected. What is
@@ -116,21 +97,14 @@ impl RunDatabase {
     pub async fn remove(self) -> Result<(), EnvironmentError> {
         let what = "dropping the databases of a run";
         let failed = |error| EnvironmentError::Postgres { what, error };
-        let Names {
-            engine_database,
-            role,
-            harness_database,
-        } = &self.names;
+        let Names { engine_database, role, harness_database } = &self.names;
         let mut connection = self.admin.connect().await.map_err(failed)?;
         for sql in [
             format!("DROP DATABASE IF EXISTS {engine_database} WITH (FORCE)"),
             format!("DROP DATABASE IF EXISTS {harness_database} WITH (FORCE)"),
             format!("DROP ROLE IF EXISTS {role}"),
         ] {
-            connection
-                .execute(AssertSqlSafe(sql))
-                .await
-                .map_err(failed)?;
+            connection.execute(AssertSqlSafe(sql)).await.map_err(failed)?;
         }
         connection.close().await.map_err(failed)
     }

@@ -27,11 +27,7 @@ impl Backend for External {
     fn postgres(&mut self) -> BoxFuture<'_, Result<PostgresServer, EnvironmentError>> {
         let missing = EnvironmentError::NotTold("--database-url (a superuser of PostgreSQL)");
         let url = self.told.database_url.clone().ok_or(missing);
-        let server = |admin_url| PostgresServer {
-            admin_url,
-            pid: None,
-            data_dir: None,
-        };
+        let server = |admin_url| PostgresServer { admin_url, pid: None, data_dir: None };
         ready(url.map(server)).boxed()
     }
 
@@ -39,11 +35,7 @@ impl Backend for External {
         let missing = EnvironmentError::NotTold("--rabbitmq-url (amqp://…)");
         let url = self.told.rabbitmq_url.clone().ok_or(missing);
         let prometheus_url = self.told.prometheus_url.clone();
-        let server = |amqp_url| RabbitMqServer {
-            amqp_url,
-            prometheus_url,
-            pid: None,
-        };
+        let server = |amqp_url| RabbitMqServer { amqp_url, prometheus_url, pid: None };
         ready(url.map(server)).boxed()
     }
 }

@@ -139,18 +139,12 @@ pub fn choose(name: BackendName, told: Told) -> Choice {
         _ => None,
     };
     if let Some(why) = external {
-        return Choice {
-            backend: Box::new(External::new(told)),
-            why: why.to_owned(),
-        };
+        return Choice { backend: Box::new(External::new(told)), why: why.to_owned() };
     }
     let why = match name {
         BackendName::Process => "asked for with --backend process",
         _ => "no --database-url was given, and private local servers need nothing but binaries",
     };
     let backend = Box::new(Process::new(told.postgres_binaries));
-    Choice {
-        backend,
-        why: why.to_owned(),
-    }
+    Choice { backend, why: why.to_owned() }
 }

@@ -23,11 +23,7 @@ pub struct Process {
 impl Process {
     /// A backend with the PostgreSQL binaries of this folder, or those that it finds.
     pub fn new(postgres_binaries: Option<PathBuf>) -> Process {
-        Process {
-            postgres_binaries,
-            postgres: None,
-            rabbitmq: None,
-        }
+        Process { postgres_binaries, postgres: None, rabbitmq: None }
     }
 }
 

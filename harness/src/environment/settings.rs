@@ -35,10 +35,8 @@ impl PostgresFacts {
     pub async fn read(connection: &mut PgConnection) -> Result<PostgresFacts, EnvironmentError> {
         let what = "reading PostgreSQL's settings";
         let failed = |error| EnvironmentError::Postgres { what, error };
-        let rows: Vec<(String, String)> = sqlx::query_as(READ_SETTINGS)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed)?;
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(READ_SETTINGS).fetch_all(&mut *connection).await.map_err(failed)?;
         let (version, version_num): (String, String) = sqlx::query_as(
             "SELECT current_setting('server_version'), current_setting('server_version_num')",
         )
@@ -48,16 +46,10 @@ impl PostgresFacts {
         let settings: BTreeMap<String, String> = rows.into_iter().collect();
         let weakened = weakened(&settings);
         if !weakened.is_empty() {
-            return Err(EnvironmentError::Weakened {
-                settings: weakened.join(", "),
-            });
+            return Err(EnvironmentError::Weakened { settings: weakened.join(", ") });
         }
         let version_num = version_num.parse().unwrap_or_default();
-        Ok(PostgresFacts {
-            version_num,
-            version,
-            settings,
-        })
+        Ok(PostgresFacts { version_num, version, settings })
     }
 
     /// Whether the library that counts statements is loaded.
@@ -84,22 +76,13 @@ mod tests {
     #[test]
     fn a_setting_that_is_off_or_weaker_is_named() {
         let settings = |fsync: &str, commit: &str| {
-            let pairs = [
-                ("fsync", fsync),
-                ("full_page_writes", "on"),
-                ("synchronous_commit", commit),
-            ];
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect()
+            let pairs =
+                [("fsync", fsync), ("full_page_writes", "on"), ("synchronous_commit", commit)];
+            pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         };
         assert!(weakened(&settings("on", "on")).is_empty());
         assert!(weakened(&settings("on", "remote_apply")).is_empty());
         assert_eq!(weakened(&settings("off", "on")), ["fsync = off"]);
-        assert_eq!(
-            weakened(&settings("on", "local")),
-            ["synchronous_commit = local"]
-        );
+        assert_eq!(weakened(&settings("on", "local")), ["synchronous_commit = local"]);
     }
 }

@@ -60,12 +60,7 @@ impl FloorSummary {
         let fastest = commits.iter().copied().reduce(f64::min);
         let drift_ratio = slowest.zip(fastest).map(|(slow, fast)| slow / fast);
         let drifted = drift_ratio.is_some_and(|ratio| ratio > DRIFT_RATIO_MAX);
-        FloorSummary {
-            median,
-            drift_ratio,
-            drifted,
-            rounds,
-        }
+        FloorSummary { median, drift_ratio, drifted, rounds }
     }
 }
 

@@ -92,12 +92,7 @@ impl Probe {
                 Hop::Notify(Box::new(listener))
             }
         };
-        Ok(Probe {
-            sql,
-            hop,
-            healthz,
-            commits: 0,
-        })
+        Ok(Probe { sql, hop, healthz, commits: 0 })
     }
 
     /// WAL flushes that the probe has caused so far: one a durable commit.
@@ -128,10 +123,7 @@ impl Probe {
         let mut samples = Samples::new();
         for _ in 0..samples.wanted() {
             let started = Instant::now();
-            sqlx::query(INSERT)
-                .bind("floor")
-                .execute(&mut self.sql)
-                .await?;
+            sqlx::query(INSERT).bind("floor").execute(&mut self.sql).await?;
             samples.add(started);
             self.commits += 1;
         }
@@ -155,9 +147,7 @@ impl Probe {
         }
         floor.http_ms = samples.median_ms();
         // What this session did must be in the statistics before somebody reads them.
-        sqlx::query("SELECT pg_stat_force_next_flush()")
-            .execute(&mut self.sql)
-            .await?;
+        sqlx::query("SELECT pg_stat_force_next_flush()").execute(&mut self.sql).await?;
         Ok(floor)
     }
 }
@@ -166,8 +156,7 @@ impl Hop {
     async fn once(&mut self, sql: &mut PgConnection) -> Result<(), FloorError> {
         match self {
             Hop::Notify(listener) => {
-                sql.execute(sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL))
-                    .await?;
+                sql.execute(sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL)).await?;
                 let received = tokio::time::timeout(HOP_TIMEOUT, listener.recv()).await;
                 received.map_err(|_| FloorError::HopLost)??;
             }
@@ -176,8 +165,7 @@ impl Hop {
                 let options = BasicPublishOptions::default();
                 let queue = amqp.queue.as_str().into();
                 let publish =
-                    amqp.channel
-                        .basic_publish("".into(), queue, options, b"floor", properties);
+                    amqp.channel.basic_publish("".into(), queue, options, b"floor", properties);
                 publish.await?;
                 let received = tokio::time::timeout(HOP_TIMEOUT, amqp.consumer.next()).await;
                 received.ok().flatten().ok_or(FloorError::HopLost)??;
@@ -191,29 +179,14 @@ async fn open_amqp(url: &str) -> Result<Hop, FloorError> {
     let connection = lapin::Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     // Durable, so that messages are written; exclusive, so that it goes with the connection.
-    let options = QueueDeclareOptions {
-        durable: true,
-        exclusive: true,
-        ..Default::default()
-    };
-    let declared = channel
-        .queue_declare("".into(), options, FieldTable::default())
-        .await?;
+    let options = QueueDeclareOptions { durable: true, exclusive: true, ..Default::default() };
+    let declared = channel.queue_declare("".into(), options, FieldTable::default()).await?;
     let queue = declared.name().as_str().to_owned();
-    let options = BasicConsumeOptions {
-        no_ack: true,
-        ..Default::default()
-    };
+    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
     let name = queue.as_str().into();
-    let consumer = channel
-        .basic_consume(name, "floor".into(), options, FieldTable::default())
-        .await?;
-    Ok(Hop::Amqp(Box::new(Amqp {
-        channel,
-        queue,
-        consumer,
-        _connection: connection,
-    })))
+    let consumer =
+        channel.basic_consume(name, "floor".into(), options, FieldTable::default()).await?;
+    Ok(Hop::Amqp(Box::new(Amqp { channel, queue, consumer, _connection: connection })))
 }
 
 /// The times of one measurement, without its warm-up.

@@ -52,9 +52,7 @@ impl Machine {
         let memory_kib =
             value_of(&meminfo, "MemTotal").and_then(|v| v.split(' ').next()?.parse().ok());
         Machine {
-            cpu: value_of(&cpuinfo, "model name")
-                .unwrap_or("unknown")
-                .to_owned(),
+            cpu: value_of(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             cores: std::thread::available_parallelism().map_or(0, |cores| cores.get()),
             memory_bytes: memory_kib.unwrap_or(0_u64) * 1_024,
             kernel: format!("Linux {}", release.trim()),
@@ -67,16 +65,8 @@ impl Git {
     /// Asks git about the checkout at `root`; nothing when it is none.
     pub fn look(root: &Path) -> Option<Git> {
         let git = |arguments: &[&str]| {
-            let output = Command::new("git")
-                .arg("-C")
-                .arg(root)
-                .args(arguments)
-                .output()
-                .ok()?;
-            output
-                .status
-                .success()
-                .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+            let output = Command::new("git").arg("-C").arg(root).args(arguments).output().ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
         };
         let revision = git(&["rev-parse", "HEAD"])?.trim().to_owned();
         let dirty = !git(&["status", "--porcelain"])?.trim().is_empty();
@@ -93,11 +83,7 @@ impl fmt::Display for Git {
 
 impl fmt::Display for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Disk {
-            device,
-            filesystem,
-            mounted_at,
-        } = self;
+        let Disk { device, filesystem, mounted_at } = self;
         write!(f, "{device} ({filesystem}) at {}", mounted_at.display())
     }
 }
@@ -117,11 +103,7 @@ fn disk_of(mounts: &str, path: &Path) -> Option<Disk> {
         let mounted_at = PathBuf::from(left.split(' ').nth(4)?);
         let mut right = right.split(' ');
         let (filesystem, device) = (right.next()?.to_owned(), right.next()?.to_owned());
-        path.starts_with(&mounted_at).then_some(Disk {
-            device,
-            filesystem,
-            mounted_at,
-        })
+        path.starts_with(&mounted_at).then_some(Disk { device, filesystem, mounted_at })
     });
     candidates.max_by_key(|disk| disk.mounted_at.as_os_str().len())
 }

@@ -48,9 +48,7 @@ fn latencies(report: &Report) -> Table {
             number(run.throughput_per_s, 0),
             number(run.latency_commits.p50, 1),
             number(run.stage_ms, 2),
-            run.reference
-                .as_ref()
-                .map_or_else(|| NONE.to_owned(), published),
+            run.reference.as_ref().map_or_else(|| NONE.to_owned(), published),
             verdict(run).to_owned(),
         ]
     };
@@ -62,11 +60,7 @@ fn latencies(report: &Report) -> Table {
     if let Some(reference) = report.runs.iter().find_map(|run| run.reference.as_ref()) {
         title.push_str(&format!("\nP50 beside it: {}", reference.label));
     }
-    Table {
-        title,
-        header,
-        rows: report.runs.iter().map(row).collect(),
-    }
+    Table { title, header, rows: report.runs.iter().map(row).collect() }
 }
 
 fn work(report: &Report) -> Table {
@@ -94,9 +88,7 @@ fn work(report: &Report) -> Table {
             {
                 cell.push_str(&format!(" ({min} to {max})"));
             }
-            cell + &text
-                .map(|text| format!(", text {text}"))
-                .unwrap_or_default()
+            cell + &text.map(|text| format!(", text {text}")).unwrap_or_default()
         };
         let text_transitions = text.and_then(|text| text.task_transitions);
         let text_operations = text.and_then(|text| text.database_operations);
@@ -119,11 +111,7 @@ fn work(report: &Report) -> Table {
         "Work a task, counted from outside the engine: mean (lowest to highest), and the count \
                  of the published text"
             .to_owned();
-    Table {
-        title,
-        header,
-        rows: report.runs.iter().map(row).collect(),
-    }
+    Table { title, header, rows: report.runs.iter().map(row).collect() }
 }
 
 fn floors(report: &Report) -> Table {
@@ -150,11 +138,7 @@ fn floors(report: &Report) -> Table {
         ]
     };
     let title = "The machine's floor in the same runs, in ms (median of three rounds)".to_owned();
-    Table {
-        title,
-        header,
-        rows: report.runs.iter().map(row).collect(),
-    }
+    Table { title, header, rows: report.runs.iter().map(row).collect() }
 }
 
 /// What is said about a run, in a word or two.
@@ -173,10 +157,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     let lines = |run: &RunReport| {
         let name = format!("{} on {}", run.scenario, run.broker.name());
         let verdict = verdict(run);
-        let problems = run
-            .problems
-            .iter()
-            .map(|text| format!("{name}: {verdict}: {text}"));
+        let problems = run.problems.iter().map(|text| format!("{name}: {verdict}: {text}"));
         let notes = run.notes.iter().map(|text| format!("{name}: note: {text}"));
         problems.chain(notes).collect::<Vec<_>>()
     };
@@ -188,59 +169,25 @@ pub(super) fn setting(report: &Report) -> Vec<(&'static str, String)> {
     let machine = &report.machine;
     let environment = &report.environment;
     let server = |facts: &super::ServerFacts| {
-        let settings = facts
-            .settings
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        format!(
-            "{} ({})",
-            facts.version,
-            settings.collect::<Vec<_>>().join(", ")
-        )
+        let settings = facts.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        format!("{} ({})", facts.version, settings.collect::<Vec<_>>().join(", "))
     };
     let mut lines = vec![
         ("CPU", format!("{} ({} cores)", machine.cpu, machine.cores)),
-        (
-            "memory",
-            format!(
-                "{:.1} GiB",
-                machine.memory_bytes as f64 / f64::from(1 << 30)
-            ),
-        ),
+        ("memory", format!("{:.1} GiB", machine.memory_bytes as f64 / f64::from(1 << 30))),
         ("kernel", machine.kernel.clone()),
-        (
-            "disk",
-            machine
-                .disk
-                .as_ref()
-                .map_or(NONE.to_owned(), |disk| disk.to_string()),
-        ),
-        (
-            "backend",
-            format!("{}: {}", environment.backend, environment.why),
-        ),
+        ("disk", machine.disk.as_ref().map_or(NONE.to_owned(), |disk| disk.to_string())),
+        ("backend", format!("{}: {}", environment.backend, environment.why)),
         ("PostgreSQL", server(&environment.postgres)),
     ];
-    lines.extend(
-        environment
-            .rabbitmq
-            .as_ref()
-            .map(|facts| ("RabbitMQ", server(facts))),
-    );
-    let git = report
-        .git
-        .as_ref()
-        .map_or(NONE.to_owned(), |git| git.to_string());
+    lines.extend(environment.rabbitmq.as_ref().map(|facts| ("RabbitMQ", server(facts))));
+    let git = report.git.as_ref().map_or(NONE.to_owned(), |git| git.to_string());
     lines.push(("revision", format!("{git}, sources {}", report.source_hash)));
     lines
 }
 
 fn published(reference: &Reference) -> String {
-    let Reference {
-        p50_ms_min,
-        p50_ms_max,
-        ..
-    } = reference;
+    let Reference { p50_ms_min, p50_ms_max, .. } = reference;
     match p50_ms_min == p50_ms_max {
         true => format!("{p50_ms_min}"),
         false => format!("{p50_ms_min} to {p50_ms_max}"),

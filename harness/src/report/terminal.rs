@@ -17,10 +17,7 @@ impl Format for Terminal {
         let mut text = String::new();
         for table in tables::all(report) {
             let mut drawn = comfy_table::Table::new();
-            drawn
-                .load_style(UTF8_FULL_CONDENSED)
-                .set_header(table.header)
-                .add_rows(table.rows);
+            drawn.load_style(UTF8_FULL_CONDENSED).set_header(table.header).add_rows(table.rows);
             text.push_str(&format!("{}\n{}\n\n", table.title, drawn.trim_fmt()));
         }
         for (name, value) in tables::setting(report) {

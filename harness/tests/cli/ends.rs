@@ -19,10 +19,7 @@ fn kill(pid: u32, signal: Signal) {
 fn assert_all_end(pids: &[u32]) {
     let begun = Instant::now();
     while let Some(pid) = pids.iter().find(|pid| is_alive(**pid)) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "process {pid} is still there"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "process {pid} is still there");
         std::thread::yield_now();
     }
 }
@@ -35,11 +32,7 @@ fn a_killed_worker_is_started_again_and_the_run_shows_no_figure() {
     let finished = run.finish();
     let why = format!("worker-rust-1 (pid {worker}) ended by signal 9");
     finished.assert_invalid(&why);
-    assert!(
-        finished.stdout.contains("the harness started it again"),
-        "{}",
-        finished.stdout
-    );
+    assert!(finished.stdout.contains("the harness started it again"), "{}", finished.stdout);
     assert!(!is_alive(worker));
 }
 
@@ -50,23 +43,15 @@ fn an_orchestrator_that_does_not_come_back_ends_the_run_at_once() {
     let orchestrator = run.pid_of("orchestrator-1");
     kill(orchestrator, Signal::KILL);
     let finished = run.finish();
-    finished.assert_invalid(&format!(
-        "orchestrator-1 (pid {orchestrator}) ended by signal 9"
-    ));
-    assert!(
-        finished.stdout.contains("orchestrator-1 was given up"),
-        "{finished:?}"
-    );
+    finished.assert_invalid(&format!("orchestrator-1 (pid {orchestrator}) ended by signal 9"));
+    assert!(finished.stdout.contains("orchestrator-1 was given up"), "{finished:?}");
 }
 
 #[test]
 fn after_a_run_nothing_is_left() {
     let run = bench("nothing_left", "").start_until(UNDER_WAY);
     let pids = descendants(run.child.id());
-    assert!(
-        pids.len() >= 4,
-        "PostgreSQL, two instances, a guardian: {pids:?}"
-    );
+    assert!(pids.len() >= 4, "PostgreSQL, two instances, a guardian: {pids:?}");
     let data = data_directory(&pids);
     run.finish();
     assert_all_end(&pids);
@@ -102,10 +87,7 @@ fn a_killed_harness_leaves_nothing() {
 fn up_stays_until_it_is_told_to_end() {
     let mut program = stepmark("up");
     let logs = program.folder.join("logs");
-    program
-        .command
-        .args(["up", "--backend", "process", "--logs"])
-        .arg(&logs);
+    program.command.args(["up", "--backend", "process", "--logs"]).arg(&logs);
     program.command.stderr(std::process::Stdio::inherit());
     let mut child = program.command.spawn().unwrap();
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
@@ -114,10 +96,7 @@ fn up_stays_until_it_is_told_to_end() {
         let read = std::io::BufRead::read_line(&mut stdout, &mut said).unwrap();
         assert_ne!(read, 0, "it ended with: {said}");
     }
-    assert!(
-        said.contains("orchestrator-1 (pid") && said.contains("curl -s http://"),
-        "{said}"
-    );
+    assert!(said.contains("orchestrator-1 (pid") && said.contains("curl -s http://"), "{said}");
     let pids = descendants(child.id());
     kill(child.id(), Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(0));

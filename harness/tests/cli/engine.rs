@@ -12,26 +12,17 @@ use crate::program::{Program, bench, build};
 fn bench_engine(name: &str) -> Program {
     static BUILT: Once = Once::new();
     let program = Path::new(env!("CARGO_BIN_EXE_stepmark"));
-    build(
-        &BUILT,
-        &["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"],
-    );
+    build(&BUILT, &["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"]);
     let mut bench = bench(name, "");
-    bench
-        .command
-        .env("STEPMARK_BIN_DIR", program.parent().unwrap());
+    bench.command.env("STEPMARK_BIN_DIR", program.parent().unwrap());
     bench
 }
 
 #[test]
 fn both_shapes_are_right_on_both_brokers_with_the_exact_counts() {
     let mut program = bench_engine("engine");
-    program
-        .command
-        .args(["--scenario", "linear_rust", "--scenario", "diamond_rust"]);
-    program
-        .command
-        .args(["--broker", "both", "--samples", "100"]);
+    program.command.args(["--scenario", "linear_rust", "--scenario", "diamond_rust"]);
+    program.command.args(["--broker", "both", "--samples", "100"]);
     let finished = program.output();
     // The latency's budget is for the optimised build.
     assert!(matches!(finished.code, Some(0 | 1)), "{finished:?}");
@@ -43,14 +34,8 @@ fn both_shapes_are_right_on_both_brokers_with_the_exact_counts() {
         let budget = run["budget"].as_array().unwrap();
         assert_eq!(budget.iter().filter(kept).count(), budget.len(), "{run}");
         assert_eq!(run["work"]["messages"], 8.0, "{run}");
-        assert!(
-            run["work"]["sql_statements"].as_f64().unwrap() > 5.0,
-            "{run}"
-        );
-        assert!(
-            run["cpu_ms_by_process"]["postgres"].as_f64().unwrap() > 0.0,
-            "{run}"
-        );
+        assert!(run["work"]["sql_statements"].as_f64().unwrap() > 5.0, "{run}");
+        assert!(run["cpu_ms_by_process"]["postgres"].as_f64().unwrap() > 0.0, "{run}");
     }
 }
 

@@ -65,18 +65,9 @@ impl Program {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while !said.contains(mark) {
-            assert_ne!(
-                stderr.read_line(&mut said).unwrap(),
-                0,
-                "it ended with: {said}"
-            );
+            assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it ended with: {said}");
         }
-        Running {
-            folder: self.folder,
-            child,
-            stderr,
-            said,
-        }
+        Running { folder: self.folder, child, stderr, said }
     }
 }
 
@@ -91,18 +82,8 @@ pub struct Running {
 impl Running {
     /// The process id of an instance, as the program has said it.
     pub fn pid_of(&self, instance: &str) -> u32 {
-        let line = self
-            .said
-            .lines()
-            .find(|line| line.contains(instance))
-            .unwrap();
-        let pid = line
-            .split_once("(pid ")
-            .unwrap()
-            .1
-            .split_once(')')
-            .unwrap()
-            .0;
+        let line = self.said.lines().find(|line| line.contains(instance)).unwrap();
+        let pid = line.split_once("(pid ").unwrap().1.split_once(')').unwrap().0;
         pid.parse().unwrap()
     }
 
@@ -153,26 +134,13 @@ impl Finished {
     pub fn assert_invalid(&self, why: &str) {
         assert_eq!(self.code, Some(2), "{self:?}");
         let run = self.run();
-        assert_eq!(
-            (&run["status"], &run["correct"]),
-            (&"invalid".into(), &false.into())
-        );
-        assert!(
-            run["latency_ms"]["p50"].is_null() && run["throughput_per_s"].is_null(),
-            "{run}"
-        );
-        assert!(
-            run["work"]["step_transitions"].is_null() && run["hlog"].is_null(),
-            "{run}"
-        );
+        assert_eq!((&run["status"], &run["correct"]), (&"invalid".into(), &false.into()));
+        assert!(run["latency_ms"]["p50"].is_null() && run["throughput_per_s"].is_null(), "{run}");
+        assert!(run["work"]["step_transitions"].is_null() && run["hlog"].is_null(), "{run}");
         let problems = run["problems"].to_string();
         assert!(problems.contains(why), "{problems}");
         assert!(self.stdout.contains(why), "{}", self.stdout);
-        let row = self
-            .stdout
-            .lines()
-            .find(|line| line.contains("INVALID"))
-            .unwrap();
+        let row = self.stdout.lines().find(|line| line.contains("INVALID")).unwrap();
         assert_eq!(row.matches('–').count(), 7, "{row}");
         assert!(!self.folder.join("report/linear_rust-pgmq.hlog").exists());
     }
@@ -181,8 +149,7 @@ impl Finished {
 /// Whether a process is there and no zombie.
 pub fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// The processes below `pid`, at any depth.
@@ -190,15 +157,9 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut open = vec![pid];
     while let Some(pid) = open.pop() {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            let children = children
-                .split_whitespace()
-                .map(|child| child.parse::<u32>().unwrap());
+            let children = children.split_whitespace().map(|child| child.parse::<u32>().unwrap());
             open.extend(children.clone());
             found.extend(children);
         }
@@ -211,22 +172,12 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 pub fn build(once: &Once, arguments: &[&str]) {
     once.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        assert!(
-            cargo
-                .args(["build", "-q"])
-                .args(arguments)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(cargo.args(["build", "-q"]).args(arguments).status().unwrap().success());
     });
 }
 
 fn scripted_cluster() -> PathBuf {
     static BUILT: Once = Once::new();
-    build(
-        &BUILT,
-        &["-p", "stepmark-harness", "--example", "scripted_cluster"],
-    );
+    build(&BUILT, &["-p", "stepmark-harness", "--example", "scripted_cluster"]);
     Path::new(env!("CARGO_BIN_EXE_stepmark")).with_file_name("examples/scripted_cluster")
 }

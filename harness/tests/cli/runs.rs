@@ -28,33 +28,14 @@ fn a_right_run_is_accounted_exactly_and_written_in_every_format() {
         let mean = run["work"][count].as_f64().unwrap();
         assert!((1.0..1.1).contains(&mean), "{count}: {mean}");
     }
-    assert!(
-        run["latency_ms"]["p95"].is_f64() && run["latency_ms"]["p99"].is_null(),
-        "{run}"
-    );
-    assert!(
-        run["floor"]["rounds"].as_array().unwrap().len() == 3,
-        "{run}"
-    );
+    assert!(run["latency_ms"]["p95"].is_f64() && run["latency_ms"]["p99"].is_null(), "{run}");
+    assert!(run["floor"]["rounds"].as_array().unwrap().len() == 3, "{run}");
     let folder = finished.folder.join("report");
     let log = fs::read(folder.join(run["hlog"].as_str().unwrap())).unwrap();
     let entries = IntervalLogIterator::new(&log).map(Result::unwrap);
-    assert_eq!(
-        entries
-            .filter(|entry| matches!(entry, LogEntry::Interval(_)))
-            .count(),
-        1
-    );
-    assert!(
-        fs::read_to_string(folder.join("report.md"))
-            .unwrap()
-            .contains("linear")
-    );
-    assert!(
-        folder
-            .join("logs/linear_rust-pgmq/worker-rust-1.log")
-            .exists()
-    );
+    assert_eq!(entries.filter(|entry| matches!(entry, LogEntry::Interval(_))).count(), 1);
+    assert!(fs::read_to_string(folder.join("report.md")).unwrap().contains("linear"));
+    assert!(folder.join("logs/linear_rust-pgmq/worker-rust-1.log").exists());
 }
 
 #[test]

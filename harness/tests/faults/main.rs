@@ -27,14 +27,11 @@ async fn killed_worker(name: &str, broker: Broker) {
         // A kill between two batches holds nothing; the next one is another chance.
         for _ in 0..4 {
             let worker = rig.cluster.instances().last().unwrap();
-            rig.wait_for("a worker that runs", async || worker.pid().is_some())
-                .await;
+            rig.wait_for("a worker that runs", async || worker.pid().is_some()).await;
             let holding = "workflow_steps WHERE state = 'InProgress'";
-            rig.wait_for("a step InProgress", async || rig.count(holding).await > 0)
-                .await;
+            rig.wait_for("a step InProgress", async || rig.count(holding).await > 0).await;
             kill(worker.pid().unwrap());
-            rig.wait_for("the worker's end", async || worker.pid().is_none())
-                .await;
+            rig.wait_for("the worker's end", async || worker.pid().is_none()).await;
             if rig.count(holding).await > 0 {
                 return;
             }
@@ -43,10 +40,7 @@ async fn killed_worker(name: &str, broker: Broker) {
     })
     .await;
     let expired = "workflow_step_transitions WHERE reason = 'lease expired'";
-    assert!(
-        rig.count(expired).await > 0,
-        "the steps that it held were taken over"
-    );
+    assert!(rig.count(expired).await > 0, "the steps that it held were taken over");
     rig.cluster.stop().await;
 }
 
@@ -56,14 +50,11 @@ async fn an_orchestrator_killed_under_load() {
     rig.survives(async {
         let orchestrator = rig.cluster.instances().next().unwrap();
         for _ in 0..3 {
-            rig.wait_for("an orchestrator", async || orchestrator.pid().is_some())
-                .await;
+            rig.wait_for("an orchestrator", async || orchestrator.pid().is_some()).await;
             kill(orchestrator.pid().unwrap());
-            rig.wait_for("its end", async || orchestrator.pid().is_none())
-                .await;
+            rig.wait_for("its end", async || orchestrator.pid().is_none()).await;
         }
-        rig.wait_for("its return", async || orchestrator.pid().is_some())
-            .await;
+        rig.wait_for("its return", async || orchestrator.pid().is_some()).await;
     })
     .await;
     rig.cluster.stop().await;
@@ -79,14 +70,10 @@ async fn processes_that_end_between_commit_and_publish() {
             (rig.worker(), "worker_after_complete_commit"),
         ] {
             let mut failing = rig.start_failing(program, failpoint);
-            rig.wait_for(failpoint, async || failing_has_ended(&mut failing))
-                .await;
+            rig.wait_for(failpoint, async || failing_has_ended(&mut failing)).await;
         }
         let unsent = "message_outbox WHERE sent_at < clock_timestamp() - interval '1 s'";
-        rig.wait_for("messages that nobody published", async || {
-            rig.count(unsent).await > 0
-        })
-        .await;
+        rig.wait_for("messages that nobody published", async || rig.count(unsent).await > 0).await;
     })
     .await;
     rig.cluster.stop().await;
@@ -96,11 +83,7 @@ fn failing_has_ended(failing: &mut Child) -> bool {
     match failing.try_wait().unwrap() {
         None => false,
         Some(status) => {
-            assert_eq!(
-                status.signal(),
-                Some(6),
-                "it aborts at its failpoint: {status}"
-            );
+            assert_eq!(status.signal(), Some(6), "it aborts at its failpoint: {status}");
             true
         }
     }
@@ -130,11 +113,7 @@ async fn crashed_postgres(name: &str, broker: Broker) {
         }
     })
     .await;
-    assert_eq!(
-        rig.cluster.faults().all(),
-        Vec::<String>::new(),
-        "the processes live on"
-    );
+    assert_eq!(rig.cluster.faults().all(), Vec::<String>::new(), "the processes live on");
     rig.cluster.stop().await;
 }
 
@@ -151,11 +130,7 @@ async fn rabbitmq_restarts() {
         rig.rabbitmq.replace(Some(restarted.await.unwrap()));
     })
     .await;
-    assert_eq!(
-        rig.cluster.faults().all(),
-        Vec::<String>::new(),
-        "the processes live on"
-    );
+    assert_eq!(rig.cluster.faults().all(), Vec::<String>::new(), "the processes live on");
     rig.cluster.stop().await;
 }
 

@@ -74,13 +74,8 @@ impl Rig {
         let scenarios = scenario::load_all(&binaries.root.join("scenarios")).unwrap();
         let names = ["diamond_rust".to_owned()];
         let scenario = scenario::select(scenarios, None, &names).unwrap().remove(0);
-        let started = Cluster::start(
-            &binaries,
-            &scenario.topology,
-            &connections,
-            &folder,
-            &guardian,
-        );
+        let started =
+            Cluster::start(&binaries, &scenario.topology, &connections, &folder, &guardian);
         Rig {
             cluster: started.await.unwrap(),
             postgres: RefCell::new(Some(postgres)),
@@ -107,37 +102,25 @@ impl Rig {
             concurrency: CONCURRENCY,
         };
         let faulty = async {
-            self.until(|| self.ended.borrow().len() >= TASKS_BEFORE_FAULT)
-                .await;
+            self.until(|| self.ended.borrow().len() >= TASKS_BEFORE_FAULT).await;
             fault.await;
             let ended = self.ended.borrow().len();
-            assert!(
-                ended < TASKS as usize,
-                "the load was over before the fault was"
-            );
+            assert!(ended < TASKS as usize, "the load was over before the fault was");
         };
-        tokio::join!(
-            load.drive(0..TASKS, |sample| self.ended.borrow_mut().push(sample)),
-            faulty
-        );
+        tokio::join!(load.drive(0..TASKS, |sample| self.ended.borrow_mut().push(sample)), faulty);
         self.check().await;
     }
 
     async fn check(&self) {
-        let ended = self.ended.borrow();
+        let ended = self.ended.take();
         assert_eq!(ended.len() as u64, TASKS);
-        for sample in ended.iter() {
-            let answer = sample
-                .outcome
-                .as_ref()
-                .unwrap_or_else(|error| panic!("{error}"));
+        for sample in &ended {
+            let answer = sample.outcome.as_ref().unwrap_or_else(|error| panic!("{error}"));
             let wrong = oracle::judge_answer(&self.scenario.expected, answer);
             assert!(wrong.is_empty(), "{wrong:?}");
         }
-        let asked: BTreeSet<&str> = ended
-            .iter()
-            .filter_map(|sample| sample.task_uuid.as_deref())
-            .collect();
+        let asked: BTreeSet<&str> =
+            ended.iter().filter_map(|sample| sample.task_uuid.as_deref()).collect();
         let mut sql = self.sql().await;
         let findings = audit::examine(&mut sql, &self.scenario.expected, &asked, &asked);
         assert_eq!(findings.await.unwrap().wrong, vec![]);
@@ -151,10 +134,8 @@ impl Rig {
         let log = self.postgres.borrow().as_ref().unwrap().log_path();
         let log = std::fs::read_to_string(log).unwrap();
         assert!(!log.contains("deadlock detected"), "{log}");
-        self.wait_for("no message in the outbox", async || {
-            self.count("message_outbox").await == 0
-        })
-        .await;
+        self.wait_for("no message in the outbox", async || self.count("message_outbox").await == 0)
+            .await;
     }
 
     /// Starts one more process of the engine, which ends itself at this point of its code.
@@ -193,27 +174,20 @@ impl Rig {
 
     pub async fn count(&self, from: &str) -> i64 {
         let query = AssertSqlSafe(format!("SELECT count(*) FROM stepmark.{from}"));
-        sqlx::query_scalar(query)
-            .fetch_one(&mut self.sql().await)
-            .await
-            .unwrap()
+        sqlx::query_scalar(query).fetch_one(&mut self.sql().await).await.unwrap()
     }
 
     /// Waits for a condition; fails when it does not come about.
     pub async fn wait_for(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         while !condition().await {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "waited 30 s for: {what}"
-            );
+            assert!(tokio::time::Instant::now() < deadline, "waited 30 s for: {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     async fn until(&self, condition: impl Fn() -> bool) {
-        self.wait_for("the load to be under way", async || condition())
-            .await;
+        self.wait_for("the load to be under way", async || condition()).await;
     }
 }
 
@@ -222,10 +196,7 @@ fn build() -> Binaries {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let packages = ["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"];
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "-q"])
-            .args(packages)
-            .status();
+        let built = Command::new(env!("CARGO")).args(["build", "-q"]).args(packages).status();
         assert!(built.unwrap().success());
     });
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -49,10 +49,7 @@ fn a_task_that_is_not_complete_is_wrong_even_if_all_its_steps_are() {
     let mut told = answer();
     told.state = TaskState::Error;
     let (expected, actual) = (TaskState::Complete, TaskState::Error);
-    assert_eq!(
-        judge_answer(&linear().expected, &told),
-        [Wrong::TaskState { expected, actual }]
-    );
+    assert_eq!(judge_answer(&linear().expected, &told), [Wrong::TaskState { expected, actual }]);
 }
 
 #[test]
@@ -60,11 +57,7 @@ fn a_gap_in_the_audit_is_found() {
     let mut task = record();
     task.steps[1].transitions.remove(1);
     let of = "linear_step_2".to_owned();
-    let wrong = Wrong::AuditGap {
-        of,
-        found: 3,
-        expected: 2,
-    };
+    let wrong = Wrong::AuditGap { of, found: 3, expected: 2 };
     assert_eq!(judge_record(&linear().expected, &task), [wrong]);
 }
 
@@ -73,10 +66,7 @@ fn a_transition_that_starts_elsewhere_is_found() {
     let mut task = record();
     task.transitions[5].from = TaskState::Initializing;
     let wrong = judge_record(&linear().expected, &task);
-    assert!(
-        matches!(&wrong[..], [Wrong::AuditBroken { of, .. }] if of == "task"),
-        "{wrong:?}"
-    );
+    assert!(matches!(&wrong[..], [Wrong::AuditBroken { of, .. }] if of == "task"), "{wrong:?}");
 }
 
 #[test]
@@ -84,10 +74,7 @@ fn a_transition_that_the_table_of_states_does_not_have_is_found() {
     let mut task = record();
     task.steps[0].transitions = history(&[StepState::Pending, StepState::Complete]);
     let wrong = judge_record(&linear().expected, &task);
-    assert!(
-        matches!(&wrong[..], [Wrong::AuditForbidden { .. }]),
-        "{wrong:?}"
-    );
+    assert!(matches!(&wrong[..], [Wrong::AuditForbidden { .. }]), "{wrong:?}");
 }
 
 #[test]
@@ -95,10 +82,7 @@ fn an_audit_that_does_not_lead_to_the_current_state_is_found() {
     let mut task = record();
     task.steps[0].transitions.pop();
     let wrong = judge_record(&linear().expected, &task);
-    assert!(
-        matches!(&wrong[..], [Wrong::AuditBroken { .. }]),
-        "{wrong:?}"
-    );
+    assert!(matches!(&wrong[..], [Wrong::AuditBroken { .. }]), "{wrong:?}");
 }
 
 #[test]

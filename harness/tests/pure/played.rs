@@ -13,17 +13,10 @@ use stepmark_workflow::state::{StepState, TaskState};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-pub const PLAN: Plan = Plan {
-    broker: Broker::Pgmq,
-    concurrency: 1,
-    warmup: 10,
-};
+pub const PLAN: Plan = Plan { broker: Broker::Pgmq, concurrency: 1, warmup: 10 };
 
 pub fn linear() -> Scenario {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../scenarios/tier1/linear_rust.yaml"
-    );
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/tier1/linear_rust.yaml");
     Scenario::parse(file, &std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
@@ -34,32 +27,24 @@ pub fn record() -> TaskRecord {
     let mut states = vec![Pending, Initializing];
     states.extend([EnqueuingSteps, StepsInProcess, EvaluatingResults].repeat(4));
     states.push(Complete);
-    let steps = ["36", "1296", "1679616", "2821109907456"]
-        .iter()
-        .zip(1..)
-        .map(|(value, n)| {
-            let states = [
-                StepState::Pending,
-                StepState::Enqueued,
-                StepState::InProgress,
-                StepState::EnqueuedForOrchestration,
-                StepState::Complete,
-            ];
-            StepRecord {
-                name: format!("linear_step_{n}"),
-                state: StepState::Complete,
-                result: Some(json!({ "value": value })),
-                transitions: history(&states),
-            }
-        });
+    let steps = ["36", "1296", "1679616", "2821109907456"].iter().zip(1..).map(|(value, n)| {
+        let states = [
+            StepState::Pending,
+            StepState::Enqueued,
+            StepState::InProgress,
+            StepState::EnqueuedForOrchestration,
+            StepState::Complete,
+        ];
+        StepRecord {
+            name: format!("linear_step_{n}"),
+            state: StepState::Complete,
+            result: Some(json!({ "value": value })),
+            transitions: history(&states),
+        }
+    });
     let task_uuid = "00000000-0000-4000-8000-000000000001".to_owned();
     let steps = steps.collect();
-    TaskRecord {
-        task_uuid,
-        state: Complete,
-        transitions: history(&states),
-        steps,
-    }
+    TaskRecord { task_uuid, state: Complete, transitions: history(&states), steps }
 }
 
 pub fn answer() -> Answer {
@@ -75,13 +60,7 @@ pub fn answer() -> Answer {
 
 pub fn history<State: Copy>(states: &[State]) -> Vec<Transition<State>> {
     let pairs = states.windows(2).zip(1..);
-    pairs
-        .map(|(pair, sort_key)| Transition {
-            sort_key,
-            from: pair[0],
-            to: pair[1],
-        })
-        .collect()
+    pairs.map(|(pair, sort_key)| Transition { sort_key, from: pair[0], to: pair[1] }).collect()
 }
 
 /// A run of `samples` tasks of 5.000 ms, 5.001 ms, … with everything measured.
@@ -103,38 +82,10 @@ pub fn observations(samples: u64) -> Observations {
         http_calls: Some(2.0),
     };
     let each = BTreeMap::from([
-        (
-            "step_transitions",
-            Spread {
-                min: 16.0,
-                p50: 16.0,
-                max: 16.0,
-            },
-        ),
-        (
-            "task_transitions",
-            Spread {
-                min: 14.0,
-                p50: 14.0,
-                max: 14.0,
-            },
-        ),
-        (
-            "messages",
-            Spread {
-                min: 8.0,
-                p50: 8.0,
-                max: 8.0,
-            },
-        ),
-        (
-            "sql_statements",
-            Spread {
-                min: 24.0,
-                p50: 24.0,
-                max: 27.0,
-            },
-        ),
+        ("step_transitions", Spread { min: 16.0, p50: 16.0, max: 16.0 }),
+        ("task_transitions", Spread { min: 14.0, p50: 14.0, max: 14.0 }),
+        ("messages", Spread { min: 8.0, p50: 8.0, max: 8.0 }),
+        ("sql_statements", Spread { min: 24.0, p50: 24.0, max: 27.0 }),
     ]);
     let cpu_ms_by_process = BTreeMap::from([
         ("orchestrator-1".to_owned(), Some(4.5)),
@@ -148,11 +99,7 @@ pub fn observations(samples: u64) -> Observations {
         faults: vec![],
         gaps: vec![],
         notes: vec![],
-        accounts: Accounts {
-            mean,
-            each,
-            cpu_ms_by_process,
-        },
+        accounts: Accounts { mean, each, cpu_ms_by_process },
         floor: FloorSummary::of(vec![round(0.25), round(0.24), round(0.26)]),
     }
 }

@@ -17,10 +17,7 @@ fn report() -> Report {
         schema_version: SCHEMA_VERSION,
         stepmark_version: "0.1.0",
         created_at: "2026-11-23T12:00:00Z".to_owned(),
-        git: Some(Git {
-            revision: "4a38476".to_owned(),
-            dirty: true,
-        }),
+        git: Some(Git { revision: "4a38476".to_owned(), dirty: true }),
         source_hash: "0123456789abcdef".to_owned(),
         machine: Machine {
             cpu: "A CPU".to_owned(),

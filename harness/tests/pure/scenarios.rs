@@ -6,17 +6,12 @@ use stepmark_harness::scenario::{Scenario, ScenarioError, load_all, select};
 use crate::played::linear;
 
 fn file() -> String {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../scenarios/tier1/linear_rust.yaml"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/tier1/linear_rust.yaml");
     fs::read_to_string(path).unwrap()
 }
 
 fn complaint(text: &str) -> String {
-    Scenario::parse("linear.yaml", text)
-        .unwrap_err()
-        .to_string()
+    Scenario::parse("linear.yaml", text).unwrap_err().to_string()
 }
 
 #[test]
@@ -36,30 +31,18 @@ fn the_scenarios_of_the_project_are_read_and_their_results_agree_with_the_exact_
 #[test]
 fn an_unknown_key_is_refused_at_its_position() {
     let text = file().replace("sequential_stages:", "sequental_stages:");
-    let line = 1 + text
-        .lines()
-        .position(|line| line.starts_with("sequental"))
-        .unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("sequental")).unwrap();
     let complaint = complaint(&text);
-    assert!(
-        complaint.starts_with(&format!("linear.yaml:{line}:1: ")),
-        "{complaint}"
-    );
+    assert!(complaint.starts_with(&format!("linear.yaml:{line}:1: ")), "{complaint}");
     assert!(complaint.contains("sequental_stages"), "{complaint}");
 }
 
 #[test]
 fn an_unknown_key_deep_inside_is_refused_at_its_position() {
     let text = file().replace("{exactly: 16}", "{exacly: 16}");
-    let line = 1 + text
-        .lines()
-        .position(|line| line.contains("exacly"))
-        .unwrap();
+    let line = 1 + text.lines().position(|line| line.contains("exacly")).unwrap();
     let complaint = complaint(&text);
-    assert!(
-        complaint.starts_with(&format!("linear.yaml:{line}:")),
-        "{complaint}"
-    );
+    assert!(complaint.starts_with(&format!("linear.yaml:{line}:")), "{complaint}");
 }
 
 #[test]
@@ -73,14 +56,8 @@ fn a_state_or_language_that_does_not_exist_is_refused() {
 #[test]
 fn a_name_that_no_scenario_has_is_answered_with_those_that_exist() {
     let error = select(vec![linear()], None, &["linear_rest".to_owned()]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "no scenario named linear_rest; there are: linear_rust"
-    );
-    assert!(matches!(
-        select(vec![linear()], Some(9), &[]),
-        Err(ScenarioError::EmptyTier(9))
-    ));
+    assert_eq!(error.to_string(), "no scenario named linear_rest; there are: linear_rust");
+    assert!(matches!(select(vec![linear()], Some(9), &[]), Err(ScenarioError::EmptyTier(9))));
 }
 
 #[test]
@@ -91,8 +68,5 @@ fn a_name_used_twice_is_refused_with_both_files() {
         fs::write(folder.join("tier1").join(name), file()).unwrap();
     }
     let error = load_all(&folder).unwrap_err().to_string();
-    assert!(
-        error.contains("a.yaml") && error.contains("b.yaml"),
-        "{error}"
-    );
+    assert!(error.contains("a.yaml") && error.contains("b.yaml"), "{error}");
 }

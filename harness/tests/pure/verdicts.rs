@@ -12,12 +12,7 @@ use crate::played::{PLAN, linear, observations, round};
 #[test]
 fn a_right_run_in_budget_is_good() {
     let report = judge(&linear(), PLAN, &observations(1_000));
-    assert_eq!(
-        (report.status, report.correct),
-        (Status::Good, true),
-        "{:?}",
-        report.problems
-    );
+    assert_eq!((report.status, report.correct), (Status::Good, true), "{:?}", report.problems);
     assert_eq!(report.latency_ms.p50, Some(5.499));
     assert_eq!(report.latency_commits.p50, Some(5.499 / 0.25));
 }
@@ -32,10 +27,7 @@ fn one_wrong_answer_takes_a_run_all_of_its_figures() {
     let json = serde_json::to_value(&report).unwrap();
     for figures in ["latency_ms", "latency_commits", "work", "cpu_ms_by_process"] {
         let all = json[figures].as_object().unwrap();
-        assert!(
-            all.values().all(serde_json::Value::is_null),
-            "{figures}: {all:?}"
-        );
+        assert!(all.values().all(serde_json::Value::is_null), "{figures}: {all:?}");
     }
     assert!(json["throughput_per_s"].is_null() && json["floor"]["commit_ms"].is_null());
 }
@@ -45,27 +37,18 @@ fn a_fault_and_an_unfinished_task_do_the_same() {
     for spoil in [0, 1] {
         let mut seen = observations(10);
         match spoil {
-            0 => seen
-                .faults
-                .push("worker-rust-1 ended by signal 9".to_owned()),
-            _ => seen
-                .unfinished
-                .push("task 3: not finished after 60 s".to_owned()),
+            0 => seen.faults.push("worker-rust-1 ended by signal 9".to_owned()),
+            _ => seen.unfinished.push("task 3: not finished after 60 s".to_owned()),
         }
         let report = judge(&linear(), PLAN, &seen);
-        assert_eq!(
-            (report.status, report.latency_ms.p50),
-            (Status::Invalid, None)
-        );
+        assert_eq!((report.status, report.latency_ms.p50), (Status::Invalid, None));
     }
 }
 
 #[test]
 fn many_wrong_answers_are_counted_and_not_all_spelled_out() {
     let mut seen = observations(10);
-    seen.wrong = (0..1_000)
-        .map(|task| (task.to_string(), Wrong::Stray))
-        .collect();
+    seen.wrong = (0..1_000).map(|task| (task.to_string(), Wrong::Stray)).collect();
     let report = judge(&linear(), PLAN, &seen);
     assert_eq!(report.problems.len(), 6);
     assert_eq!(report.problems[5], "… 1000 wrong answers in all");
@@ -73,23 +56,13 @@ fn many_wrong_answers_are_counted_and_not_all_spelled_out() {
 
 #[test]
 fn a_run_without_samples_shows_nothing() {
-    assert_eq!(
-        judge(&linear(), PLAN, &observations(0)).status,
-        Status::Invalid
-    );
+    assert_eq!(judge(&linear(), PLAN, &observations(0)).status, Status::Invalid);
 }
 
 #[test]
 fn one_task_with_a_message_too_many_breaks_the_budget() {
     let mut seen = observations(1_000);
-    seen.accounts.each.insert(
-        "messages",
-        Spread {
-            min: 8.0,
-            p50: 8.0,
-            max: 9.0,
-        },
-    );
+    seen.accounts.each.insert("messages", Spread { min: 8.0, p50: 8.0, max: 9.0 });
     let report = judge(&linear(), PLAN, &seen);
     assert_eq!(report.status, Status::OverBudget);
     let problem = "budget broken: messages is 8 to 9 where 8 is allowed";
@@ -102,15 +75,9 @@ fn under_load_the_mean_is_judged_and_the_latency_is_not() {
     seen.accounts.each.clear();
     seen.accounts.mean.messages = Some(8.001);
     seen.floor = FloorSummary::of(vec![round(0.01)]);
-    let under_load = Plan {
-        concurrency: 64,
-        ..PLAN
-    };
+    let under_load = Plan { concurrency: 64, ..PLAN };
     let report = judge(&linear(), under_load, &seen);
-    assert_eq!(
-        report.problems,
-        ["budget broken: messages is 8.001 where 8 is allowed"]
-    );
+    assert_eq!(report.problems, ["budget broken: messages is 8.001 where 8 is allowed"]);
 }
 
 #[test]
@@ -135,10 +102,7 @@ fn what_was_not_measured_makes_a_run_incomplete_and_is_said() {
     assert_eq!((report.status, report.correct), (Status::Incomplete, true));
     assert_eq!(
         report.problems,
-        [
-            "SQL statements were not counted",
-            "budget not judged: messages was not measured"
-        ]
+        ["SQL statements were not counted", "budget not judged: messages was not measured"]
     );
 }
 
@@ -173,9 +137,7 @@ fn a_histogram_comes_back_from_its_log() {
         recorder.record(Duration::from_micros(micros));
     }
     let mut log = Vec::new();
-    recorder
-        .write_hlog("linear_rust", Duration::from_secs(3), &mut log)
-        .unwrap();
+    recorder.write_hlog("linear_rust", Duration::from_secs(3), &mut log).unwrap();
     let entries: Vec<_> = IntervalLogIterator::new(&log).map(Result::unwrap).collect();
     let histogram = entries.iter().find_map(|entry| match entry {
         LogEntry::Interval(histogram) => Some(histogram),
@@ -183,9 +145,5 @@ fn a_histogram_comes_back_from_its_log() {
     });
     let histogram = histogram.unwrap();
     assert_eq!(histogram.tag().unwrap().as_str(), "linear_rust");
-    assert!(
-        (histogram.max() - 70_000.0).abs() < 70.0,
-        "{}",
-        histogram.max()
-    );
+    assert!((histogram.max() - 70_000.0).abs() < 70.0, "{}", histogram.max());
 }

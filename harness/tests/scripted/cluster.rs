@@ -52,13 +52,8 @@ const TASK_STATES: [&str; 15] = [
     "EvaluatingResults",
     "Complete",
 ];
-const STEP_STATES: [&str; 5] = [
-    "Pending",
-    "Enqueued",
-    "InProgress",
-    "EnqueuedForOrchestration",
-    "Complete",
-];
+const STEP_STATES: [&str; 5] =
+    ["Pending", "Enqueued", "InProgress", "EnqueuedForOrchestration", "Complete"];
 
 /// Writes one finished task, all of it in one statement.
 const PLAY: &str = "
@@ -95,11 +90,7 @@ async fn main() -> Result<()> {
         let root = std::env::var("SCRIPTED_ROOT").context("SCRIPTED_ROOT")?;
         let hash = stepmark_revision::source_hash(root.as_ref())?;
         let fault = std::env::var("SCRIPTED_FAULT").unwrap_or_default();
-        let hash = if fault == "other_revision" {
-            "0123456789abcdef".to_owned()
-        } else {
-            hash
-        };
+        let hash = if fault == "other_revision" { "0123456789abcdef".to_owned() } else { hash };
         println!("scripted 0.1.0 ({hash})");
         return Ok(());
     }
@@ -116,26 +107,16 @@ async fn main() -> Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let stop = async move { terminate.recv().await.unwrap_or_default() };
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop)
-        .await?;
+    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
     Ok(())
 }
 
 async fn orchestrator() -> Result<Router> {
     let url = std::env::var("STEPMARK_DATABASE_URL").context("STEPMARK_DATABASE_URL")?;
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect(&url)
-        .await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect(&url).await?;
     sqlx::raw_sql(TABLES).execute(&pool).await?;
     let fault = std::env::var("SCRIPTED_FAULT").unwrap_or_default();
-    let script = Script {
-        fault,
-        pool,
-        tasks: AtomicU64::new(0),
-        created: Mutex::default(),
-    };
+    let script = Script { fault, pool, tasks: AtomicU64::new(0), created: Mutex::default() };
     Ok(Router::new()
         .route("/v1/tasks", post(create))
         .route("/v1/tasks/{task_uuid}", get(answer))
@@ -145,15 +126,8 @@ async fn orchestrator() -> Result<Router> {
 }
 
 async fn create(State(script): State<Arc<Script>>, Json(body): Json<Value>) -> Json<Value> {
-    let key = body["idempotency_key"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let known = script
-        .created
-        .lock()
-        .ok()
-        .and_then(|created| created.get(&key).copied());
+    let key = body["idempotency_key"].as_str().unwrap_or_default().to_owned();
+    let known = script.created.lock().ok().and_then(|created| created.get(&key).copied());
     let task_uuid = known.unwrap_or_else(Uuid::new_v4);
     if known.is_none() {
         if let Ok(mut created) = script.created.lock() {

@@ -101,19 +101,12 @@ impl Link {
         let name = self.options.connection_name.as_str();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connection = Connection::connect(&self.options.url, properties).await?;
-        let queues: Vec<String> = self
-            .queues
-            .lock()
-            .expect("no holder panics")
-            .iter()
-            .cloned()
-            .collect();
+        let queues: Vec<String> =
+            self.queues.lock().expect("no holder panics").iter().cloned().collect();
         for queue in queues {
             self.ensure_queue(&connection, &queue).await?;
         }
-        self.publisher
-            .attach(connection.create_channel().await?)
-            .await?;
+        self.publisher.attach(connection.create_channel().await?).await?;
         Ok(Arc::new(connection))
     }
 
@@ -161,14 +154,8 @@ impl Link {
     ) -> Result<(), MessagingError> {
         let name = format!("{}{queue}", self.options.queue_prefix);
         let probe = connection.create_channel().await?;
-        let passive = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::durable()
-        };
-        match probe
-            .queue_declare(name.as_str().into(), passive, FieldTable::default())
-            .await
-        {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        match probe.queue_declare(name.as_str().into(), passive, FieldTable::default()).await {
             Ok(_) => {
                 probe.close(200, "done".into()).await?;
                 return Ok(());
@@ -178,17 +165,11 @@ impl Link {
         }
         let channel = connection.create_channel().await?;
         let durable = QueueDeclareOptions::durable();
-        channel
-            .queue_declare(name.as_str().into(), durable, FieldTable::default())
-            .await?;
+        channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await?;
         channel.close(200, "done".into()).await?;
         let lost = self.outbox.write_lost(queue).await?;
         if lost > 0 {
-            warn!(
-                queue = name,
-                messages = lost,
-                "the broker has lost a queue; sending again"
-            );
+            warn!(queue = name, messages = lost, "the broker has lost a queue; sending again");
         }
         Ok(())
     }
@@ -250,11 +231,7 @@ impl MessagingService for RabbitMq {
             let connection = self.link.connected().await;
             for namespace in namespaces {
                 let queue = format!("dispatch.{namespace}");
-                self.link
-                    .queues
-                    .lock()
-                    .expect("no holder panics")
-                    .insert(queue.clone());
+                self.link.queues.lock().expect("no holder panics").insert(queue.clone());
                 self.link.ensure_queue(&connection, &queue).await?;
             }
             self.link.republish().await;
@@ -276,10 +253,7 @@ impl MessagingService for RabbitMq {
                     vec!["completions".to_owned()]
                 }
                 Source::Dispatches(namespaces) => {
-                    let queues = namespaces
-                        .iter()
-                        .map(|name| format!("dispatch.{name}"))
-                        .collect();
+                    let queues = namespaces.iter().map(|name| format!("dispatch.{name}")).collect();
                     self.declare(namespaces).await?;
                     queues
                 }

@@ -26,32 +26,20 @@ impl Outbox {
     /// Removes messages that the broker has confirmed.
     pub(super) async fn remove(&self, message_ids: &[i64]) -> Result<(), sqlx::Error> {
         let sql = include_str!("../../../sql/outbox_remove.sql");
-        sqlx::query(sql)
-            .bind(message_ids)
-            .execute(&self.pool)
-            .await
-            .map(|_| ())
+        sqlx::query(sql).bind(message_ids).execute(&self.pool).await.map(|_| ())
     }
 
     /// Marks messages that did not reach the broker, to be sent again by whoever is first.
     pub(super) async fn mark_unsent(&self, message_ids: &[i64]) -> Result<(), sqlx::Error> {
         let sql = include_str!("../../../sql/outbox_mark_unsent.sql");
-        sqlx::query(sql)
-            .bind(message_ids)
-            .execute(&self.pool)
-            .await
-            .map(|_| ())
+        sqlx::query(sql).bind(message_ids).execute(&self.pool).await.map(|_| ())
     }
 
     /// Messages to be sent again now, marked as sent by this call.
     pub(super) async fn due(&self) -> Result<Outgoing, sqlx::Error> {
         let sql = include_str!("../../../sql/outbox_resend.sql");
         let age_ms = i64::try_from(UNCONFIRMED_MAX.as_millis()).expect("a short time");
-        let row = sqlx::query(sql)
-            .bind(age_ms)
-            .bind(RESEND_MAX)
-            .fetch_one(&self.pool)
-            .await?;
+        let row = sqlx::query(sql).bind(age_ms).bind(RESEND_MAX).fetch_one(&self.pool).await?;
         Outgoing::from_row(&row)
     }
 
@@ -59,9 +47,6 @@ impl Outbox {
     /// Returns how many.
     pub(super) async fn write_lost(&self, queue: &str) -> Result<i64, sqlx::Error> {
         let sql = include_str!("../../../sql/outbox_write_lost.sql");
-        sqlx::query_scalar(sql)
-            .bind(queue)
-            .fetch_one(&self.pool)
-            .await
+        sqlx::query_scalar(sql).bind(queue).fetch_one(&self.pool).await
     }
 }

@@ -22,6 +22,10 @@ const PERSISTENT: u8 = 2;
 /// How long closing waits for outstanding confirmations.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// Pause between two statements that take confirmed messages out of the outbox: nobody waits for
+/// it, and one statement takes out all that have come meanwhile.
+const COLLECT_PAUSE: Duration = Duration::from_millis(50);
+
 type Unconfirmed = (i64, PublisherConfirm);
 
 /// The publishing end: a channel while there is a connection.
@@ -40,20 +44,12 @@ impl Publisher {
         let (unconfirmed, confirmations) = mpsc::channel(UNCONFIRMED_MAX);
         let outstanding = watch::Sender::new(0);
         tokio::spawn(collect(confirmations, outbox.clone(), outstanding.clone()));
-        Self {
-            prefix,
-            channel: RwLock::new(None),
-            unconfirmed,
-            outbox,
-            outstanding,
-        }
+        Self { prefix, channel: RwLock::new(None), unconfirmed, outbox, outstanding }
     }
 
     /// Publishes on this channel from now on.
     pub(super) async fn attach(&self, channel: Channel) -> Result<(), lapin::Error> {
-        channel
-            .confirm_select(ConfirmSelectOptions::default())
-            .await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
         *self.channel.write().expect("no holder panics") = Some(channel);
         Ok(())
     }
@@ -63,8 +59,7 @@ impl Publisher {
     }
 
     pub(super) fn is_attached(&self) -> bool {
-        self.channel()
-            .is_some_and(|channel| channel.status().connected())
+        self.channel().is_some_and(|channel| channel.status().connected())
     }
 
     fn channel(&self) -> Option<Channel> {
@@ -75,11 +70,7 @@ impl Publisher {
     pub(super) async fn publish(&self, outgoing: Outgoing) {
         let channel = self.channel();
         let mut unsent = Vec::new();
-        let Outgoing {
-            message_ids,
-            queues,
-            bodies,
-        } = outgoing;
+        let Outgoing { message_ids, queues, bodies } = outgoing;
         for ((message_id, queue), body) in message_ids.into_iter().zip(queues).zip(bodies) {
             match self.send(channel.as_ref(), &queue, &body).await {
                 Some(confirm) => {
@@ -106,21 +97,12 @@ impl Publisher {
         body: &str,
     ) -> Option<PublisherConfirm> {
         let name = format!("{}{queue}", self.prefix);
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type("application/json".into());
         channel?
-            .basic_publish(
-                "".into(),
-                name.as_str().into(),
-                options,
-                body.as_bytes(),
-                properties,
-            )
+            .basic_publish("".into(), name.as_str().into(), options, body.as_bytes(), properties)
             .await
             .ok()
     }
@@ -147,10 +129,8 @@ async fn collect(
         let answers = join_all(batch.drain(..).map(|(id, confirm)| async move {
             (id, matches!(confirm.await, Ok(Confirmation::Ack(None))))
         }));
-        let (confirmed, unsent): (Vec<_>, Vec<_>) = answers
-            .await
-            .into_iter()
-            .partition(|(_, confirmed)| *confirmed);
+        let (confirmed, unsent): (Vec<_>, Vec<_>) =
+            answers.await.into_iter().partition(|(_, confirmed)| *confirmed);
         let ids = |answers: Vec<(i64, bool)>| answers.into_iter().map(|(id, _)| id).collect();
         let (confirmed, unsent): (Vec<i64>, Vec<i64>) = (ids(confirmed), ids(unsent));
         if !confirmed.is_empty()
@@ -159,14 +139,12 @@ async fn collect(
             warn!(%error, "confirmed messages stay in the outbox; they are sent again when old");
         }
         if !unsent.is_empty() {
-            warn!(
-                messages = unsent.len(),
-                "the broker did not take messages; sending again"
-            );
+            warn!(messages = unsent.len(), "the broker did not take messages; sending again");
             if let Err(error) = outbox.mark_unsent(&unsent).await {
                 warn!(%error, "unsent messages can't be marked; they are sent again when old");
             }
         }
         outstanding.send_modify(|count| *count -= collected);
+        tokio::time::sleep(COLLECT_PAUSE).await;
     }
 }

@@ -59,9 +59,7 @@ impl RabbitMqQueue {
     async fn consume(&self) -> Result<(Channel, SelectAll<Consumer>), MessagingError> {
         let connection = self.link.connected().await;
         let channel = connection.create_channel().await?;
-        channel
-            .basic_qos(self.prefetch, BasicQosOptions { global: true })
-            .await?;
+        channel.basic_qos(self.prefetch, BasicQosOptions { global: true }).await?;
         let mut consumers = SelectAll::new();
         for queue in &self.queues {
             self.link.ensure_queue(&connection, queue).await?;
@@ -94,9 +92,7 @@ impl RabbitMqQueue {
                 Ok(step) => return Ok((delivery, step)),
                 Err(error) => {
                     error!(%error, "a message that names no step is refused");
-                    delivery
-                        .reject(BasicRejectOptions { requeue: false })
-                        .await?;
+                    delivery.reject(BasicRejectOptions { requeue: false }).await?;
                 }
             }
         }
@@ -106,10 +102,7 @@ impl RabbitMqQueue {
 impl Queue for RabbitMqQueue {
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
         Box::pin(async move {
-            let acks = self
-                .acted_on
-                .iter()
-                .map(|one| one.ack(BasicAckOptions::default()));
+            let acks = self.acted_on.iter().map(|one| one.ack(BasicAckOptions::default()));
             // Where the channel is gone, they come again, which changes nothing.
             let _ = join_all(acks).await;
             self.acted_on.clear();
@@ -146,10 +139,7 @@ impl Queue for RabbitMqQueue {
             taken.sort_unstable_by_key(|(_, step)| (step.task_id, step.step_no));
             let (deliveries, steps): (Vec<Delivery>, Vec<StepRef>) = taken.into_iter().unzip();
             let acted = async {
-                phase
-                    .delivered(&steps)
-                    .fetch_all(self.database.connection().await?)
-                    .await
+                phase.delivered(&steps).fetch_all(self.database.connection().await?).await
             };
             match acted.await {
                 Ok(rows) => {
@@ -158,10 +148,7 @@ impl Queue for RabbitMqQueue {
                 }
                 Err(error) => {
                     self.database.reset();
-                    let requeue = BasicNackOptions {
-                        requeue: true,
-                        multiple: false,
-                    };
+                    let requeue = BasicNackOptions { requeue: true, multiple: false };
                     // Where the channel is gone, the broker has taken them back by itself.
                     let _ = join_all(deliveries.iter().map(|one| one.nack(requeue))).await;
                     Err(error.into())

@@ -41,13 +41,7 @@ impl Model {
             steps[parent_no].children.push(child_no);
         }
         let state = TaskState::Pending;
-        let mut model = Self {
-            state,
-            steps,
-            edges,
-            audit: Vec::new(),
-            evaluations: 0,
-        };
+        let mut model = Self { state, steps, edges, audit: Vec::new(), evaluations: 0 };
         let mut change = Change::default();
         model.go(TaskState::Initializing, &mut change);
         let ready = |step_no: &usize| model.steps[*step_no].remaining_parents == 0;
@@ -183,12 +177,7 @@ impl Model {
             retry_at_ms: Some(i64::MAX),
         };
         let steps = self.steps.iter().map(step).collect();
-        TaskSnapshot {
-            task_id,
-            state: self.state,
-            steps,
-            edges: self.edges.clone(),
-        }
+        TaskSnapshot { task_id, state: self.state, steps, edges: self.edges.clone() }
     }
 
     fn is_held(&self, step_no: usize, token: Token) -> bool {
@@ -198,10 +187,7 @@ impl Model {
 
     /// Those of `step_nos` that are in `state`, ascending and each once.
     fn in_state(&self, state: StepState, step_nos: &[usize]) -> Vec<usize> {
-        let matching = step_nos
-            .iter()
-            .copied()
-            .filter(|&no| self.steps[no].state == state);
+        let matching = step_nos.iter().copied().filter(|&no| self.steps[no].state == state);
         let mut found: Vec<usize> = matching.collect();
         found.sort_unstable();
         found.dedup();
@@ -261,10 +247,7 @@ impl Model {
 
     fn go(&mut self, to: TaskState, change: &mut Change) {
         let from = self.state;
-        assert!(
-            from.can_become(to),
-            "task: {from} → {to} is not in the table"
-        );
+        assert!(from.can_become(to), "task: {from} → {to} is not in the table");
         let sort_key = self.audit.last().map_or(1, |last| last.sort_key + 1);
         let row = TaskTransition { sort_key, from, to };
         self.state = to;

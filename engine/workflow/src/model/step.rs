@@ -60,18 +60,9 @@ impl Step {
     /// Makes one transition and its audit row.
     pub(super) fn go(&mut self, step_no: usize, to: StepState) -> StepTransition {
         let from = self.state;
-        assert!(
-            from.can_become(to),
-            "step {step_no}: {from} → {to} is not in the table"
-        );
+        assert!(from.can_become(to), "step {step_no}: {from} → {to} is not in the table");
         let sort_key = self.audit.last().map_or(1, |last| last.sort_key + 1);
-        let row = StepTransition {
-            step_no,
-            sort_key,
-            from,
-            to,
-            attempt: self.attempts,
-        };
+        let row = StepTransition { step_no, sort_key, from, to, attempt: self.attempts };
         self.state = to;
         self.audit.push(row);
         row

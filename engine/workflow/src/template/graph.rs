@@ -12,9 +12,7 @@ pub(super) fn levels(parents: &[&[usize]]) -> Vec<Option<usize>> {
     }
     let mut highest = vec![0; parents.len()];
     let mut levels = vec![None; parents.len()];
-    let mut ready: Vec<usize> = (0..parents.len())
-        .filter(|&step| remaining[step] == 0)
-        .collect();
+    let mut ready: Vec<usize> = (0..parents.len()).filter(|&step| remaining[step] == 0).collect();
     while let Some(step) = ready.pop() {
         let level: usize = highest[step];
         levels[step] = Some(level);
@@ -72,18 +70,12 @@ pub(super) fn cycles(parents: &[&[usize]]) -> Vec<Cycle> {
                 }
                 Seen::OnPath if named[child] && named[parent] => {}
                 Seen::OnPath => {
-                    let from = path
-                        .iter()
-                        .position(|(step, _)| *step == parent)
-                        .unwrap_or(0);
+                    let from = path.iter().position(|(step, _)| *step == parent).unwrap_or(0);
                     let steps: Vec<usize> = std::iter::once(parent)
                         .chain(path[from + 1..].iter().rev().map(|(step, _)| *step))
                         .collect();
                     steps.iter().for_each(|&step| named[step] = true);
-                    cycles.push(Cycle {
-                        steps,
-                        parent_place,
-                    });
+                    cycles.push(Cycle { steps, parent_place });
                 }
             }
         }

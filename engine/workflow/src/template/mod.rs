@@ -96,18 +96,13 @@ impl Template {
         // Serialised from the structs, whose order of fields is fixed; that of a JSON map isn't.
         let canonical = serde_json::to_vec(self)
             .expect("a template is texts, numbers and lists, which are JSON");
-        Sha256::digest(canonical)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Every dependency as (number of the parent, number of the child), by child.
     pub fn edges(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.steps.iter().enumerate().flat_map(|(child_no, step)| {
-            step.parents
-                .iter()
-                .map(move |&parent_no| (parent_no, child_no))
+            step.parents.iter().map(move |&parent_no| (parent_no, child_no))
         })
     }
 
@@ -115,11 +110,7 @@ impl Template {
     #[must_use]
     pub fn stages(&self) -> usize {
         let parents: Vec<&[usize]> = self.steps.iter().map(|step| &step.parents[..]).collect();
-        graph::levels(&parents)
-            .into_iter()
-            .flatten()
-            .max()
-            .map_or(0, |level| level + 1)
+        graph::levels(&parents).into_iter().flatten().max().map_or(0, |level| level + 1)
     }
 
     /// The number of the step of this name.

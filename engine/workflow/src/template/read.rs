@@ -87,10 +87,7 @@ fn drafts<'n>(steps: &'n Node, findings: &mut Findings<'_>) -> Option<Vec<Draft<
         findings.error(steps.at, "a template needs at least one step");
     }
     if items.len() > STEPS_MAX {
-        let message = format!(
-            "{} steps are more than the {STEPS_MAX} allowed",
-            items.len()
-        );
+        let message = format!("{} steps are more than the {STEPS_MAX} allowed", items.len());
         findings.error(steps.at, &message);
         return None;
     }
@@ -109,9 +106,7 @@ fn draft<'n>(node: &'n Node, findings: &mut Findings<'_>) -> Draft<'n> {
     let Some(fields) = Fields::read(node, "a step", &known, findings) else {
         return Draft::default();
     };
-    let depends_on = fields
-        .get("depends_on")
-        .and_then(|node| node.list("depends_on", findings));
+    let depends_on = fields.get("depends_on").and_then(|node| node.list("depends_on", findings));
     Draft {
         name: required_name(&fields, "name", findings),
         handler: required_name(&fields, "handler", findings),
@@ -120,9 +115,7 @@ fn draft<'n>(node: &'n Node, findings: &mut Findings<'_>) -> Draft<'n> {
             .iter()
             .filter_map(|parent| Some((parent.text("a dependency", findings)?, parent.at)))
             .collect(),
-        retry: fields
-            .get("retry")
-            .map_or_else(RetryPolicy::default, |node| retry(node, findings)),
+        retry: fields.get("retry").map_or_else(RetryPolicy::default, |node| retry(node, findings)),
     }
 }
 
@@ -138,11 +131,8 @@ fn retry(node: &Node, findings: &mut Findings<'_>) -> RetryPolicy {
     {
         policy.max_attempts = attempts;
     }
-    let mut backoff = |name| {
-        fields
-            .get(name)
-            .and_then(|node| node.integer(name, 0, BACKOFF_MS_MAX, findings))
-    };
+    let mut backoff =
+        |name| fields.get(name).and_then(|node| node.integer(name, 0, BACKOFF_MS_MAX, findings));
     let initial_ms = backoff("backoff_initial_ms");
     let max_ms = backoff("backoff_max_ms");
     policy.backoff_initial_ms = initial_ms.unwrap_or(policy.backoff_initial_ms);
@@ -160,10 +150,8 @@ fn retry(node: &Node, findings: &mut Findings<'_>) -> RetryPolicy {
 /// Turns names into numbers and checks the graph that they make.
 fn resolve(drafts: &[Draft<'_>], findings: &mut Findings<'_>) -> Option<Vec<StepTemplate>> {
     let mut numbers: HashMap<&str, usize> = HashMap::new();
-    for (number, (name, at)) in drafts
-        .iter()
-        .enumerate()
-        .filter_map(|(number, draft)| Some((number, draft.name?)))
+    for (number, (name, at)) in
+        drafts.iter().enumerate().filter_map(|(number, draft)| Some((number, draft.name?)))
     {
         if let Some(first) = numbers.get(name) {
             let line = drafts[*first].name.map_or(0, |(_, at)| at.line());
@@ -174,25 +162,16 @@ fn resolve(drafts: &[Draft<'_>], findings: &mut Findings<'_>) -> Option<Vec<Step
         }
     }
     let unreadable = drafts.iter().any(|draft| draft.name.is_none());
-    let known: Vec<&str> = drafts
-        .iter()
-        .filter_map(|draft| Some(draft.name?.0))
-        .collect();
+    let known: Vec<&str> = drafts.iter().filter_map(|draft| Some(draft.name?.0)).collect();
     let known = (!unreadable).then_some(&known[..]);
-    let parents: Vec<Vec<(usize, Location)>> = drafts
-        .iter()
-        .map(|draft| parents(draft, &numbers, known, findings))
-        .collect();
+    let parents: Vec<Vec<(usize, Location)>> =
+        drafts.iter().map(|draft| parents(draft, &numbers, known, findings)).collect();
     report_cycles(drafts, &parents, findings);
     let resolved = drafts.iter().zip(&parents).map(|(draft, parents)| {
         Some(StepTemplate {
             name: draft.name?.0.to_owned(),
             handler: draft.handler?.0.to_owned(),
-            depends_on: draft
-                .depends_on
-                .iter()
-                .map(|(name, _)| (*name).to_owned())
-                .collect(),
+            depends_on: draft.depends_on.iter().map(|(name, _)| (*name).to_owned()).collect(),
             retry: draft.retry,
             parents: parents.iter().map(|(number, _)| *number).collect(),
         })
@@ -212,10 +191,7 @@ fn parents(
     let mut parents = Vec::with_capacity(draft.depends_on.len());
     for &(name, at) in &draft.depends_on {
         if !earlier.insert(name) {
-            findings.error(
-                at,
-                &format!("the dependency {} is given twice", quoted(name)),
-            );
+            findings.error(at, &format!("the dependency {} is given twice", quoted(name)));
         } else if draft.name.is_some_and(|(own, _)| own == name) {
             findings.error(at, &format!("the step {} depends on itself", quoted(name)));
         } else if let Some(&number) = numbers.get(name) {
@@ -235,23 +211,14 @@ fn report_cycles(
     parents: &[Vec<(usize, Location)>],
     findings: &mut Findings<'_>,
 ) {
-    let numbers: Vec<Vec<usize>> = parents
-        .iter()
-        .map(|of| of.iter().map(|(number, _)| *number).collect())
-        .collect();
+    let numbers: Vec<Vec<usize>> =
+        parents.iter().map(|of| of.iter().map(|(number, _)| *number).collect()).collect();
     let numbers: Vec<&[usize]> = numbers.iter().map(Vec::as_slice).collect();
-    for graph::Cycle {
-        steps,
-        parent_place,
-    } in graph::cycles(&numbers)
-    {
+    for graph::Cycle { steps, parent_place } in graph::cycles(&numbers) {
         let name = |&step: &usize| drafts[step].name.map_or("?", |(name, _)| name);
         let mut names: Vec<&str> = steps.iter().map(name).collect();
         if names.len() > CYCLE_NAMES_MAX {
-            names.splice(
-                CYCLE_NAMES_MAX / 2..names.len() - CYCLE_NAMES_MAX / 2,
-                ["…"],
-            );
+            names.splice(CYCLE_NAMES_MAX / 2..names.len() - CYCLE_NAMES_MAX / 2, ["…"]);
         }
         names.extend(steps.first().map(name));
         let waits = steps.get(1).or(steps.first()).copied().unwrap_or_default();

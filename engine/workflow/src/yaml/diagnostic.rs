@@ -59,22 +59,13 @@ impl Diagnostic {
     /// The same error with a hint.
     #[must_use]
     pub fn with_hint(self, hint: Option<String>) -> Self {
-        Self {
-            hint: hint.map(|hint| escaped(&hint)),
-            ..self
-        }
+        Self { hint: hint.map(|hint| escaped(&hint)), ..self }
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            source_name,
-            line,
-            column,
-            message,
-            ..
-        } = self;
+        let Self { source_name, line, column, message, .. } = self;
         write!(f, "{source_name}:{line}:{column}: {message}")?;
         let margin = line.to_string().len();
         if !self.source_line.is_empty() {
@@ -94,11 +85,7 @@ impl std::error::Error for Diagnostic {}
 /// A text out of a file as a message repeats it: between backticks, escaped, cut when it is long.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    let cut = if text.chars().nth(QUOTED_CHARS_MAX).is_some() {
-        "…"
-    } else {
-        ""
-    };
+    let cut = if text.chars().nth(QUOTED_CHARS_MAX).is_some() { "…" } else { "" };
     let start: String = text.chars().take(QUOTED_CHARS_MAX).collect();
     format!("`{}{cut}`", escaped(&start))
 }

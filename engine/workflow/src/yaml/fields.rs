@@ -39,30 +39,20 @@ impl<'n> Fields<'n> {
                 given.push((name, value));
             }
         }
-        Some(Self {
-            what,
-            at: node.at,
-            given,
-        })
+        Some(Self { what, at: node.at, given })
     }
 
     /// The field's value, when it is given.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'n Node> {
-        self.given
-            .iter()
-            .find(|(given, _)| *given == name)
-            .map(|(_, node)| *node)
+        self.given.iter().find(|(given, _)| *given == name).map(|(_, node)| *node)
     }
 
     /// The field's value, or an error that it is missing.
     pub fn required(&self, name: &str, findings: &mut Findings<'_>) -> Option<&'n Node> {
         let found = self.get(name);
         if found.is_none() {
-            findings.error(
-                self.at,
-                &format!("{} needs a field {}", self.what, quoted(name)),
-            );
+            findings.error(self.at, &format!("{} needs a field {}", self.what, quoted(name)));
         }
         found
     }

@@ -19,11 +19,7 @@ impl<'a> Findings<'a> {
     /// Nothing wrong so far with `text`, which errors call `source_name`.
     #[must_use]
     pub const fn new(source_name: &'a str, text: &'a str) -> Self {
-        Self {
-            source_name,
-            text,
-            found: Vec::new(),
-        }
+        Self { source_name, text, found: Vec::new() }
     }
 
     /// Notes one error. The first [`DIAGNOSTICS_MAX`] are kept.
@@ -60,8 +56,7 @@ impl<'a> Findings<'a> {
         if self.found.is_empty() {
             return Ok(());
         }
-        self.found
-            .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        self.found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         Err(self.found)
     }
 }

@@ -59,16 +59,8 @@ fn parse_with<T: DeserializeOwned>(
     duplicate_keys: DuplicateKeyPolicy,
 ) -> Result<T, Diagnostic> {
     if text.len() > TEXT_BYTES_MAX {
-        let message = format!(
-            "{} bytes are more than the {TEXT_BYTES_MAX} allowed",
-            text.len()
-        );
-        return Err(Diagnostic::new(
-            source_name,
-            text,
-            Location::UNKNOWN,
-            &message,
-        ));
+        let message = format!("{} bytes are more than the {TEXT_BYTES_MAX} allowed", text.len());
+        return Err(Diagnostic::new(source_name, text, Location::UNKNOWN, &message));
     }
     serde_saphyr::from_str_with_options(text, options(duplicate_keys))
         .map_err(|error| diagnose(source_name, text, &error))
@@ -107,14 +99,14 @@ fn diagnose(source_name: &str, text: &str, error: &DeserializeError) -> Diagnost
     }
     let at = |message: &str| Diagnostic::new(source_name, text, location, message);
     match error {
-        DeserializeError::SerdeUnknownField {
-            field, expected, ..
-        } => at(&format!("unknown field {}", quoted(field)))
-            .with_hint(suggest(field, expected.iter().copied()).or_else(|| one_of(expected))),
-        DeserializeError::SerdeUnknownVariant {
-            variant, expected, ..
-        } => at(&format!("unknown value {}", quoted(variant)))
-            .with_hint(suggest(variant, expected.iter().copied()).or_else(|| one_of(expected))),
+        DeserializeError::SerdeUnknownField { field, expected, .. } => {
+            at(&format!("unknown field {}", quoted(field)))
+                .with_hint(suggest(field, expected.iter().copied()).or_else(|| one_of(expected)))
+        }
+        DeserializeError::SerdeUnknownVariant { variant, expected, .. } => {
+            at(&format!("unknown value {}", quoted(variant)))
+                .with_hint(suggest(variant, expected.iter().copied()).or_else(|| one_of(expected)))
+        }
         DeserializeError::DuplicateMappingKey { key: Some(key), .. } => {
             at(&format!("{} is given twice", quoted(key)))
         }

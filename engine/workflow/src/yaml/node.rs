@@ -65,9 +65,7 @@ impl Node {
             findings.error(self.at, &message);
             return None;
         };
-        let within = N::try_from(number)
-            .ok()
-            .filter(|n| (&min..=&max).contains(&n));
+        let within = N::try_from(number).ok().filter(|n| (&min..=&max).contains(&n));
         if within.is_none() {
             let message = format!("{what} must be from {min} to {max}, not {number}");
             findings.error(self.at, &message);
@@ -109,10 +107,7 @@ impl Value {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self {
-            at: spanned.referenced,
-            value: spanned.value,
-        })
+        Ok(Self { at: spanned.referenced, value: spanned.value })
     }
 }
 

@@ -10,29 +10,12 @@ use crate::world::World;
 /// enqueued has a message.
 pub fn check_change(model: &Model, change: &Change) {
     let readiness = step_readiness(&model.snapshot(1), 0);
-    for row in change
-        .steps
-        .iter()
-        .filter(|row| row.to == StepState::Enqueued)
-    {
-        assert!(
-            change.dispatches.contains(&row.step_no),
-            "no message for {row:?}"
-        );
-        assert!(
-            readiness[row.step_no].dependencies_satisfied,
-            "too early: {row:?}"
-        );
+    for row in change.steps.iter().filter(|row| row.to == StepState::Enqueued) {
+        assert!(change.dispatches.contains(&row.step_no), "no message for {row:?}");
+        assert!(readiness[row.step_no].dependencies_satisfied, "too early: {row:?}");
     }
-    for row in change
-        .steps
-        .iter()
-        .filter(|row| row.to == StepState::EnqueuedForOrchestration)
-    {
-        assert!(
-            change.completions.contains(&row.step_no),
-            "no message for {row:?}"
-        );
+    for row in change.steps.iter().filter(|row| row.to == StepState::EnqueuedForOrchestration) {
+        assert!(change.completions.contains(&row.step_no), "no message for {row:?}");
     }
 }
 
@@ -50,21 +33,13 @@ pub fn check_world(world: &World) {
     };
     assert_eq!(execution_status(&snapshot, 0), expected, "{snapshot:?}");
     if model.state().is_terminal() {
-        assert_eq!(
-            world.durable_state(),
-            model.state(),
-            "an end that a crash could undo"
-        );
+        assert_eq!(world.durable_state(), model.state(), "an end that a crash could undo");
     }
     for (step_no, readiness) in step_readiness(&snapshot, 0).iter().enumerate() {
         let remaining = readiness.total_parents - readiness.completed_parents;
         assert_eq!(model.steps()[step_no].remaining_parents, remaining);
     }
-    for accepted in world
-        .accepted
-        .iter()
-        .filter(|it| it.outcome == Outcome::Complete)
-    {
+    for accepted in world.accepted.iter().filter(|it| it.outcome == Outcome::Complete) {
         let step = &model.steps()[accepted.step_no];
         let kept = step.token == Some(accepted.token) || step.result_of == Some(accepted.token);
         assert!(kept, "a stored result is lost: {accepted:?} {step:?}");
@@ -81,47 +56,20 @@ pub fn check_end(world: &World) {
         });
         let entered = |state| step.audit().iter().filter(|row| row.to == state).count();
         let is_complete = step.state == StepState::Complete;
-        assert_eq!(
-            results.count(),
-            usize::from(is_complete),
-            "results of step {step_no}"
-        );
-        assert_eq!(
-            entered(StepState::Complete),
-            usize::from(is_complete),
-            "step {step_no}"
-        );
+        assert_eq!(results.count(), usize::from(is_complete), "results of step {step_no}");
+        assert_eq!(entered(StepState::Complete), usize::from(is_complete), "step {step_no}");
         assert_eq!(step.result_of.is_some(), is_complete, "step {step_no}");
-        let first = step
-            .audit()
-            .iter()
-            .filter(|row| row.from == StepState::Pending)
-            .count();
+        let first = step.audit().iter().filter(|row| row.from == StepState::Pending).count();
         assert!(first <= 1, "step {step_no} left Pending {first} times");
         // What does not hang on a failure has run.
         let could_run = step.remaining_parents == 0;
-        assert_eq!(
-            could_run,
-            step.state.is_terminal(),
-            "step {step_no}: {step:?}"
-        );
+        assert_eq!(could_run, step.state.is_terminal(), "step {step_no}: {step:?}");
         assert!(step.attempts <= step.max_attempts);
     }
-    let all_complete = model
-        .steps()
-        .iter()
-        .all(|step| step.state == StepState::Complete);
-    let end = if all_complete {
-        TaskState::Complete
-    } else {
-        TaskState::Error
-    };
+    let all_complete = model.steps().iter().all(|step| step.state == StepState::Complete);
+    let end = if all_complete { TaskState::Complete } else { TaskState::Error };
     assert_eq!(model.state(), end);
-    let completed = model
-        .steps()
-        .iter()
-        .filter(|step| step.state == StepState::Complete)
-        .count();
+    let completed = model.steps().iter().filter(|step| step.state == StepState::Complete).count();
     assert_eq!(model.evaluations(), completed as u64);
 }
 

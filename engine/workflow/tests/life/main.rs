@@ -35,22 +35,14 @@ fn nothing_special(template: &Template) -> Vec<Vec<Run>> {
 }
 
 fn step_transitions(world: &World) -> usize {
-    world
-        .model()
-        .steps()
-        .iter()
-        .map(|step| step.audit().len())
-        .sum()
+    world.model().steps().iter().map(|step| step.audit().len()).sum()
 }
 
 #[test]
 fn a_linear_task_takes_16_step_and_14_task_transitions_and_8_messages() {
     let template = parse(LINEAR);
     let world = run(&template, nothing_special(&template), true);
-    assert_eq!(
-        (step_transitions(&world), world.model().audit().len()),
-        (16, 14)
-    );
+    assert_eq!((step_transitions(&world), world.model().audit().len()), (16, 14));
     assert_eq!((world.messages, world.model().evaluations()), (8, 4));
     assert_eq!(world.model().state(), TaskState::Complete);
 }
@@ -61,11 +53,7 @@ fn a_diamond_takes_as_many_task_transitions_as_its_branches_are_drained_in_goes(
     for (together, task_transitions) in [(true, 11), (false, 13)] {
         let world = run(&template, nothing_special(&template), together);
         assert_eq!((step_transitions(&world), world.messages), (16, 8));
-        assert_eq!(
-            world.model().audit().len(),
-            task_transitions,
-            "together: {together}"
-        );
+        assert_eq!(world.model().audit().len(), task_transitions, "together: {together}");
     }
 }
 
@@ -77,11 +65,7 @@ fn a_task_waits_for_its_retry_and_then_completes() {
     let world = run(&template, script, true);
     assert_eq!(world.model().state(), TaskState::Complete);
     assert_eq!(world.model().steps()[1].attempts, 3);
-    let waits = world
-        .model()
-        .audit()
-        .iter()
-        .filter(|row| row.to == TaskState::WaitingForRetry);
+    let waits = world.model().audit().iter().filter(|row| row.to == TaskState::WaitingForRetry);
     assert_eq!(waits.count(), 2);
 }
 
@@ -94,12 +78,7 @@ fn a_branch_runs_on_beside_a_failed_one_and_then_the_task_is_in_error() {
     for together in [true, false] {
         let world = run(&template, script.clone(), together);
         assert_eq!(world.model().state(), TaskState::Error);
-        let states = world
-            .model()
-            .steps()
-            .iter()
-            .map(|step| step.state)
-            .collect::<Vec<_>>();
+        let states = world.model().steps().iter().map(|step| step.state).collect::<Vec<_>>();
         use StepState::{Complete, Error, Pending};
         assert_eq!(states, [Complete, Error, Complete, Pending]);
     }
@@ -113,10 +92,7 @@ fn a_handler_that_kills_its_worker_ends_in_error_without_using_up_attempts() {
     let world = run(&template, script, true);
     assert_eq!(world.model().state(), TaskState::Error);
     let step = &world.model().steps()[0];
-    assert_eq!(
-        (step.state, step.lease_expiries, step.attempts),
-        (StepState::Error, 5, 0)
-    );
+    assert_eq!((step.state, step.lease_expiries, step.attempts), (StepState::Error, 5, 0));
 }
 
 /// A random graph without cycles of up to `steps_max` steps, numbered in any order, written as a
@@ -134,10 +110,8 @@ fn templates(steps_max: usize) -> impl Strategy<Value = Template> {
             let bits = (0..sparseness).fold(*bits, |bits, turn| bits & bits.rotate_left(7 + turn));
             let is_parent =
                 |other: &usize| order[*other] < order[no] && bits >> (other % 32) & 1 == 1;
-            let parents: Vec<String> = (0..steps.len())
-                .filter(is_parent)
-                .map(|parent| format!("s{parent}"))
-                .collect();
+            let parents: Vec<String> =
+                (0..steps.len()).filter(is_parent).map(|parent| format!("s{parent}")).collect();
             let parents = parents.join(", ");
             writeln!(
                 text,

@@ -33,11 +33,7 @@ pub enum Event {
     /// A worker gives back what it holds.
     Release { pick: usize },
     /// An orchestrator takes `count` completion messages from `pick` on.
-    Complete {
-        pick: usize,
-        count: usize,
-        keep: bool,
-    },
+    Complete { pick: usize, count: usize, keep: bool },
     /// The lease on a step runs out, whether its worker lives or not.
     LeaseExpires { pick: usize },
     /// The backoff of a step is over.
@@ -89,22 +85,10 @@ impl World {
     pub fn new(template: &Template, mut script: Vec<Vec<Run>>) -> Self {
         script.iter_mut().for_each(|runs| runs.reverse());
         let (model, change) = Model::create(template);
-        let now = Database {
-            model,
-            dispatches: Vec::new(),
-            completions: Vec::new(),
-        };
+        let now = Database { model, dispatches: Vec::new(), completions: Vec::new() };
         let durable = now.clone();
         let (held, accepted) = (Vec::new(), Vec::new());
-        let mut world = Self {
-            now,
-            durable,
-            held,
-            script,
-            tokens: 0,
-            accepted,
-            messages: 0,
-        };
+        let mut world = Self { now, durable, held, script, tokens: 0, accepted, messages: 0 };
         world.commit(&change, true);
         world
     }
@@ -154,24 +138,14 @@ impl World {
                 return round;
             }
             while !self.now.dispatches.is_empty() {
-                self.happens(Event::Dispatch {
-                    pick: 0,
-                    keep: false,
-                });
+                self.happens(Event::Dispatch { pick: 0, keep: false });
             }
             while !self.held.is_empty() {
-                self.happens(Event::Report {
-                    pick: 0,
-                    again: false,
-                });
+                self.happens(Event::Report { pick: 0, again: false });
             }
             let count = if together { usize::MAX } else { 1 };
             while !self.now.completions.is_empty() {
-                self.happens(Event::Complete {
-                    pick: 0,
-                    count,
-                    keep: false,
-                });
+                self.happens(Event::Complete { pick: 0, count, keep: false });
             }
             for _ in self.in_state(StepState::WaitingForRetry) {
                 self.happens(Event::RetryDue { pick: 0 });
@@ -182,10 +156,7 @@ impl World {
                 }
             }
         }
-        panic!(
-            "not terminal after {rounds_max} rounds: {:?}",
-            self.model().snapshot(1)
-        );
+        panic!("not terminal after {rounds_max} rounds: {:?}", self.model().snapshot(1));
     }
 
     fn dispatch(&mut self, pick: usize, keep: bool) {
@@ -197,22 +168,13 @@ impl World {
         let change = self.now.model.claim(step_no, token);
         if !change.is_empty() {
             let run = self.script[step_no].pop().unwrap_or(Run::Completes);
-            self.held.push(Held {
-                step_no,
-                token,
-                run,
-            });
+            self.held.push(Held { step_no, token, run });
         }
         self.commit(&change, false);
     }
 
     fn report(&mut self, pick: usize, again: bool) {
-        let Some(Held {
-            step_no,
-            token,
-            run,
-        }) = take(&mut self.held, pick, again)
-        else {
+        let Some(Held { step_no, token, run }) = take(&mut self.held, pick, again) else {
             return;
         };
         let outcome = match run {
@@ -226,11 +188,7 @@ impl World {
         };
         let change = self.now.model.store_outcome(step_no, token, outcome);
         if !change.is_empty() {
-            self.accepted.push(Accepted {
-                step_no,
-                token,
-                outcome,
-            });
+            self.accepted.push(Accepted { step_no, token, outcome });
             self.commit(&change, true);
         }
     }
@@ -240,9 +198,7 @@ impl World {
             return;
         }
         let from = pick % self.now.completions.len();
-        let to = from
-            .saturating_add(count.max(1))
-            .min(self.now.completions.len());
+        let to = from.saturating_add(count.max(1)).min(self.now.completions.len());
         let taken = self.now.completions[from..to].to_vec();
         if !keep {
             self.now.completions.drain(from..to);
@@ -264,10 +220,7 @@ impl World {
 
     fn in_state(&self, state: StepState) -> Vec<usize> {
         let steps = self.model().steps().iter().enumerate();
-        steps
-            .filter(|(_, step)| step.state == state)
-            .map(|(step_no, _)| step_no)
-            .collect()
+        steps.filter(|(_, step)| step.state == state).map(|(step_no, _)| step_no).collect()
     }
 
     /// What a client that asks now could have been told for good.

@@ -66,12 +66,7 @@ impl PostgresBinaries {
         let debian = format!("{DEBIAN_ROOT}/*/bin");
         Err(ServerError::Missing(Missing {
             what: "PostgreSQL",
-            looked_in: vec![
-                "STEPMARK_PG_BIN".to_owned(),
-                debian,
-                "PATH".to_owned(),
-                cache,
-            ],
+            looked_in: vec!["STEPMARK_PG_BIN".to_owned(), debian, "PATH".to_owned(), cache],
             remedy: INSTALL.to_owned(),
         }))
     }
@@ -95,12 +90,8 @@ impl PostgresBinaries {
     pub fn installed() -> Vec<PostgresBinaries> {
         let mut directories: Vec<PathBuf> = debian_directories();
         directories.extend(on_path().filter(|directory| !directories.contains(directory)));
-        let found = directories
-            .iter()
-            .filter(|directory| is_complete(directory));
-        found
-            .filter_map(|d| PostgresBinaries::examine(d, Origin::Installed).ok())
-            .collect()
+        let found = directories.iter().filter(|directory| is_complete(directory));
+        found.filter_map(|d| PostgresBinaries::examine(d, Origin::Installed).ok()).collect()
     }
 
     /// Looks at the binaries in `directory`.
@@ -115,10 +106,7 @@ impl PostgresBinaries {
             remedy: REINSTALL.to_owned(),
         };
         if let Some(absent) = PROGRAMS.iter().find(|name| !directory.join(name).is_file()) {
-            return Err(broken(format!(
-                "there is no {absent} in {}",
-                directory.display()
-            )));
+            return Err(broken(format!("there is no {absent} in {}", directory.display())));
         }
         let output = Command::new(&program)
             .arg("--version")
@@ -126,10 +114,7 @@ impl PostgresBinaries {
             .map_err(|error| broken(error.to_string()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-        let version = text
-            .split_whitespace()
-            .nth(2)
-            .filter(|_| output.status.success());
+        let version = text.split_whitespace().nth(2).filter(|_| output.status.success());
         let Some(version) = version else {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(broken(format!("{}: {}", output.status, said.trim())));
@@ -146,25 +131,17 @@ impl PostgresBinaries {
     pub(super) fn check_reachable(&self, account: Option<&Account>) -> Result<(), ServerError> {
         let program = self.directory.join("postgres");
         let closed = account.and_then(|account| {
-            account
-                .closed_directory(&program)
-                .map(|closed| (account.name.clone(), closed))
+            account.closed_directory(&program).map(|closed| (account.name.clone(), closed))
         });
         match closed {
-            Some((account, closed)) => Err(ServerError::Closed {
-                path: program,
-                closed,
-                account,
-            }),
+            Some((account, closed)) => Err(ServerError::Closed { path: program, closed, account }),
             None => Ok(()),
         }
     }
 }
 
 fn is_complete(directory: &Path) -> bool {
-    PROGRAMS
-        .iter()
-        .all(|program| directory.join(program).is_file())
+    PROGRAMS.iter().all(|program| directory.join(program).is_file())
 }
 
 /// Debian's versions side by side, newest first.
@@ -177,10 +154,7 @@ fn debian_directories() -> Vec<PathBuf> {
         })
         .collect();
     versions.sort_by_key(|&(version, _)| std::cmp::Reverse(version));
-    versions
-        .into_iter()
-        .map(|(_, directory)| directory)
-        .collect()
+    versions.into_iter().map(|(_, directory)| directory).collect()
 }
 
 /// Where `initdb` on `PATH` really is: a link to it has no siblings.
@@ -193,10 +167,7 @@ fn on_path() -> Option<PathBuf> {
 
 fn has_statement_statistics(directory: &Path) -> bool {
     let asked = |option: &str| {
-        let output = Command::new(directory.join("pg_config"))
-            .arg(option)
-            .output()
-            .ok()?;
+        let output = Command::new(directory.join("pg_config")).arg(option).output().ok()?;
         output
             .status
             .success()
@@ -205,7 +176,5 @@ fn has_statement_statistics(directory: &Path) -> bool {
     let libraries = asked("--pkglibdir").unwrap_or_else(|| directory.join("../lib"));
     let shared = asked("--sharedir").unwrap_or_else(|| directory.join("../share"));
     libraries.join("pg_stat_statements.so").is_file()
-        && shared
-            .join("extension/pg_stat_statements.control")
-            .is_file()
+        && shared.join("extension/pg_stat_statements.control").is_file()
 }

@@ -24,10 +24,7 @@ pub(super) fn fetch() -> Result<PostgresBinaries, ServerError> {
         .args(["-c", SCRIPT, "embed.sh"])
         .arg(cache_dir())
         .output()
-        .map_err(|source| ServerError::Process {
-            server: super::SERVER,
-            source,
-        })?;
+        .map_err(|source| ServerError::Process { server: super::SERVER, source })?;
     if !output.status.success() {
         return Err(ServerError::Broken {
             program: cache_dir(),
@@ -49,9 +46,7 @@ pub(super) fn cache_dir() -> PathBuf {
         return PathBuf::from("/var/cache/stepmark");
     }
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache");
-    env::var_os("XDG_CACHE_HOME")
-        .map_or_else(home, PathBuf::from)
-        .join("stepmark")
+    env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("stepmark")
 }
 
 #[cfg(test)]
@@ -67,8 +62,6 @@ mod tests {
         assert_eq!(in_cache().as_ref(), Some(&binaries.directory));
         assert!(!binaries.has_statement_statistics);
         let postgres = Postgres::start(&binaries, PostgresOptions::default()).unwrap();
-        postgres
-            .create_role_and_database("engine", "bench")
-            .unwrap();
+        postgres.create_role_and_database("engine", "bench").unwrap();
     }
 }

@@ -95,10 +95,7 @@ mod tests {
 
     fn with(setting: &str, value: &str) -> PostgresOptions {
         let settings = vec![(setting.to_owned(), value.to_owned())];
-        PostgresOptions {
-            settings,
-            ..PostgresOptions::default()
-        }
+        PostgresOptions { settings, ..PostgresOptions::default() }
     }
 
     #[test]

@@ -14,11 +14,7 @@ impl Postgres {
     pub fn create_role_and_database(&self, role: &str, database: &str) -> Result<(), ServerError> {
         let script = "CREATE ROLE :\"role\" LOGIN PASSWORD :'password';\n\
                       CREATE DATABASE :\"database\" OWNER :\"role\";\n";
-        let variables = [
-            ("role", role),
-            ("database", database),
-            ("password", self.password()),
-        ];
+        let variables = [("role", role), ("database", database), ("password", self.password())];
         self.psql("postgres", script, &variables)
     }
 
@@ -41,16 +37,7 @@ impl Postgres {
             command.arg("-v").arg(format!("{name}={value}"));
         }
         let mut child = command
-            .args([
-                "-X",
-                "-q",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-U",
-                SUPERUSER,
-                "-f",
-                "-",
-            ])
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER, "-f", "-"])
             .arg("-h")
             .arg(&self.home.directory)
             .args(["-p", &self.port().to_string(), "-d", database])
@@ -64,9 +51,7 @@ impl Postgres {
         // When psql has ended early, its own message says why.
         let _ = input.write_all(script.as_bytes());
         drop(input);
-        let output = child
-            .wait_with_output()
-            .map_err(|source| self.home.error(source))?;
+        let output = child.wait_with_output().map_err(|source| self.home.error(source))?;
         if output.status.success() {
             return Ok(());
         }

@@ -46,10 +46,7 @@ impl RabbitMqBinaries {
         if !server.is_file() {
             return Err(missing("RabbitMQ", server.display().to_string()));
         }
-        let epmd = ERLANG
-            .iter()
-            .map(|bin| Path::new(bin).join("epmd"))
-            .find(|p| p.is_file());
+        let epmd = ERLANG.iter().map(|bin| Path::new(bin).join("epmd")).find(|p| p.is_file());
         let epmd = epmd.ok_or_else(|| missing("Erlang", "/usr/bin/epmd".to_owned()))?;
         let Some((plugins, version)) = plugins(&server) else {
             return Err(ServerError::Broken {
@@ -60,39 +57,20 @@ impl RabbitMqBinaries {
                     .to_owned(),
             });
         };
-        Ok(RabbitMqBinaries {
-            server,
-            epmd,
-            plugins,
-            version,
-        })
+        Ok(RabbitMqBinaries { server, epmd, plugins, version })
     }
 }
 
 /// The `plugins` folder beside the script's folder or below Debian's `lib`, and the version in
 /// the name of the one called `rabbit-3.10.8`.
 fn plugins(server: &Path) -> Option<(PathBuf, String)> {
-    let home = server
-        .canonicalize()
-        .ok()?
-        .parent()?
-        .parent()?
-        .to_path_buf();
-    let below = fs::read_dir(home.join("lib"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let home = server.canonicalize().ok()?.parent()?.parent()?.to_path_buf();
+    let below = fs::read_dir(home.join("lib")).into_iter().flatten().flatten();
     let homes = below.map(|entry| entry.path()).chain([home]);
     homes.map(|home| home.join("plugins")).find_map(|plugins| {
-        let mut names = fs::read_dir(&plugins)
-            .ok()?
-            .flatten()
-            .map(|entry| entry.file_name());
+        let mut names = fs::read_dir(&plugins).ok()?.flatten().map(|entry| entry.file_name());
         let version = names.find_map(|name| {
-            let version = name
-                .to_str()?
-                .strip_prefix("rabbit-")?
-                .trim_end_matches(".ez");
+            let version = name.to_str()?.strip_prefix("rabbit-")?.trim_end_matches(".ez");
             Some(version.to_owned())
         });
         Some((plugins, version?))

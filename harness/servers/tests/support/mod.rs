@@ -43,12 +43,7 @@ impl Owner {
         let mut words = line.split_whitespace();
         let directory = PathBuf::from(words.next().unwrap());
         let pids = words.map(|pid| pid.parse().unwrap()).collect();
-        Owner {
-            process,
-            pids,
-            directory,
-            _output: output,
-        }
+        Owner { process, pids, directory, _output: output }
     }
 
     pub fn tell(&mut self, way: &str) {
@@ -57,10 +52,7 @@ impl Owner {
 
     pub fn signal_group(&self, signal: &str) {
         let group = format!("-{}", self.process.id());
-        let kill = Command::new("kill")
-            .args(["-s", signal, "--", &group])
-            .status()
-            .unwrap();
+        let kill = Command::new("kill").args(["-s", signal, "--", &group]).status().unwrap();
         assert!(kill.success());
     }
 }
@@ -82,11 +74,8 @@ pub fn told() -> String {
 /// A new empty directory.
 pub fn private_dir() -> PathBuf {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "stepmark-test-{}-{}",
-        std::process::id(),
-        MADE.fetch_add(1, Ordering::Relaxed)
-    );
+    let name =
+        format!("stepmark-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
     let path = env::temp_dir().join(name);
     fs::create_dir(&path).unwrap();
     path
@@ -99,10 +88,7 @@ pub fn runs(pid: u32) -> bool {
 /// A zombie is gone: nobody may be there to wait for it.
 pub fn gone(pid: u32) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat
-            .rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim().starts_with('Z')),
+        Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')),
         Err(_) => true,
     }
 }
@@ -115,24 +101,14 @@ pub fn descendants(pid: u32) -> Vec<u32> {
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            let parent = stat
-                .rsplit(')')
-                .next()?
-                .split_whitespace()
-                .nth(1)?
-                .parse()
-                .ok()?;
+            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
             Some((pid, parent))
         })
         .collect();
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
-        found.extend(
-            all.iter()
-                .filter(|&&(_, of)| of == parent)
-                .map(|&(pid, _)| pid),
-        );
+        found.extend(all.iter().filter(|&&(_, of)| of == parent).map(|&(pid, _)| pid));
         next += 1;
     }
     found.remove(0);

@@ -23,11 +23,7 @@ pub fn register(worker: Worker) -> Worker {
     worker
         .handler("rust_e2e_linear", "square", square)
         .handler("rust_e2e_diamond", "square", square)
-        .handler(
-            "rust_e2e_diamond",
-            "multiply_and_square",
-            multiply_and_square,
-        )
+        .handler("rust_e2e_diamond", "multiply_and_square", multiply_and_square)
 }
 
 /// Squares the value of its one parent, or the input where it has none.
@@ -45,9 +41,7 @@ async fn square(step: Step) -> Result<Outcome, StepError> {
 async fn multiply_and_square(step: Step) -> Result<Outcome, StepError> {
     let values = parent_values(&step)?;
     if values.is_empty() {
-        return Err(StepError::permanent(
-            "there is no parent to multiply the values of",
-        ));
+        return Err(StepError::permanent("there is no parent to multiply the values of"));
     }
     squared(&values.into_iter().product())
 }
@@ -56,9 +50,7 @@ async fn multiply_and_square(step: Step) -> Result<Outcome, StepError> {
 fn input(step: &Step) -> Result<BigInt, StepError> {
     let Input { even_number } = step.context().map_err(StepError::permanent)?;
     if even_number % 2 != 0 {
-        return Err(StepError::permanent(format!(
-            "even_number is {even_number}, which is odd"
-        )));
+        return Err(StepError::permanent(format!("even_number is {even_number}, which is odd")));
     }
     Ok(even_number.into())
 }
@@ -74,8 +66,6 @@ fn parent_values(step: &Step) -> Result<Vec<BigInt>, StepError> {
 }
 
 fn squared(value: &BigInt) -> Result<Outcome, StepError> {
-    let result = Number {
-        value: (value * value).to_string(),
-    };
+    let result = Number { value: (value * value).to_string() };
     Ok(serde_json::to_value(result)?.into())
 }

@@ -1,0 +1,19 @@
+-- The documents of tasks $1, as the API answers with them, in that order; where $2 says so, only of
+-- a task that has come to its end. is_there tells an unfinished task from one that isn't.
+SELECT t.task_uuid IS NOT NULL AS is_there,
+    CASE WHEN t.finished_at IS NOT NULL OR NOT r.finished_only THEN jsonb_build_object(
+        'task_uuid', t.task_uuid, 'namespace', t.namespace, 'template', tt.name,
+        'version', tt.version, 'state', t.state, 'context', t.context,
+        'idempotency_key', t.idempotency_key, 'created_at', t.created_at,
+        'finished_at', t.finished_at,
+        'steps', (
+            SELECT jsonb_agg(jsonb_build_object(
+                'name', s.name, 'state', s.state, 'attempts', s.attempts,
+                'lease_expiries', s.lease_expiries, 'result', s.result, 'error', s.error)
+                ORDER BY s.step_no)
+            FROM workflow_steps s WHERE s.task_id = t.task_id))::text
+    END AS document
+FROM unnest($1::uuid[], $2::boolean[]) WITH ORDINALITY AS r (task_uuid, finished_only, nr)
+LEFT JOIN tasks t USING (task_uuid)
+LEFT JOIN task_templates tt USING (template_id)
+ORDER BY r.nr
