@@ -139,7 +139,7 @@ async fn told_to_end_it_answers_who_waits_drains_and_ends_with_0() {
         let mut watcher = database.superuser().await;
         eventually("the wait has looked, and waits", async || {
             let looks = "SELECT count(*) FROM pg_stat_activity \
-                WHERE datname = current_database() AND query LIKE '%SELECT finished_at IS NOT%' \
+                WHERE datname = current_database() AND query LIKE '%finished_only%' \
                     AND state = 'idle' AND pid <> pg_backend_pid()";
             (number(&mut watcher, looks).await == 1).then_some(())
         })
