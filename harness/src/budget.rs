@@ -49,15 +49,21 @@ pub fn judge_latency(budget: &Budget, broker: Broker, multiple: Option<f64>) -> 
     Some(line("p50_latency_commits", bound, multiple.map(|v| (v, v))))
 }
 
-/// A count that was taken task by task is judged in its extremes, any other by its mean.
+/// A count is judged by its mean over all tasks, and where it was taken task by task by its extremes
+/// too.
 fn count_line(
     name: &'static str,
     bound: Bound,
     accounts: &Accounts,
     mean: Option<f64>,
 ) -> BudgetLine {
-    let extremes = accounts.each.get(name).map(|spread| (spread.min, spread.max));
-    line(name, bound, extremes.or(mean.map(|mean| (mean, mean))))
+    let each = accounts.each.get(name);
+    let measured = match (each, mean) {
+        (Some(each), Some(mean)) => Some((each.min.min(mean), each.max.max(mean))),
+        (Some(each), None) => Some((each.min, each.max)),
+        (None, mean) => mean.map(|mean| (mean, mean)),
+    };
+    line(name, bound, measured)
 }
 
 fn line(name: &'static str, bound: Bound, measured: Option<(f64, f64)>) -> BudgetLine {

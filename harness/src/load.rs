@@ -114,7 +114,8 @@ impl Load<'_> {
             };
             let late = started.elapsed() > TASK_TIMEOUT;
             match answer {
-                Ok(answer) if answer.state.is_terminal() => {
+                // A creation that was repeated may find the task at its end, but has no results.
+                Ok(answer) if answer.state.is_terminal() && sample.task_uuid.is_some() => {
                     sample.task_uuid = Some(answer.task_uuid.clone());
                     return Ok(answer);
                 }

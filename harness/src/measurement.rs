@@ -71,6 +71,11 @@ pub enum RunError {
     },
 }
 
+/// Most tasks of a stretch that are accounted one by one.
+const ACCOUNTED_MAX: u64 = 50;
+/// Their numbers begin here, beyond all that are timed.
+const ACCOUNTED_FROM: u64 = 1 << 40;
+
 /// A run under way.
 #[derive(Debug)]
 pub struct Measurement {
@@ -84,6 +89,8 @@ pub struct Measurement {
     accountant: Accountant,
     run_id: String,
     next: u64,
+    /// Tasks accounted one by one.
+    accounted: u64,
     floor: Vec<Floor>,
     busy: Duration,
     began: Instant,
@@ -161,6 +168,7 @@ impl Measurement {
             accountant,
             run_id,
             next: plan.warmup,
+            accounted: 0,
             floor: vec![before],
             busy: Duration::ZERO,
             began: Instant::now(),
@@ -184,22 +192,32 @@ impl Measurement {
             progress(1);
         };
         self.accountant.resume(&self.client).await?;
-        let mut busy = Duration::ZERO;
-        if self.plan.concurrency == 1 {
-            // Accounting lies between the tasks, outside of every clock.
-            for number in self.next..end {
-                let faults = self.cluster.faults();
-                busy += unless_given_up(faults, load.drive(number..number + 1, &take)).await?;
-                self.accountant.task_ended().await?;
-            }
-        } else {
-            let faults = self.cluster.faults();
-            busy = unless_given_up(faults, load.drive(self.next..end, &take)).await?;
-        }
+        let faults = self.cluster.faults();
+        let busy = unless_given_up(faults, load.drive(self.next..end, &take)).await?;
         self.accountant.pause(&self.client).await?;
+        if self.plan.concurrency == 1 {
+            self.account_single_tasks((tasks / 10).clamp(1, ACCOUNTED_MAX)).await?;
+        }
         self.next = end;
         self.busy += busy;
         Ok(busy)
+    }
+
+    /// Runs tasks one by one with a look at the counters after each. They are checked like all
+    /// others but not timed: what the looks cost would show in their latencies, because it leaves
+    /// the servers' processes cold.
+    async fn account_single_tasks(&mut self, tasks: u64) -> Result<(), RunError> {
+        let load = load(&self.client, &self.scenario, &self.run_id, 1);
+        let take = |sample| self.seen.borrow_mut().check(&self.scenario, sample);
+        self.accountant.resume(&self.client).await?;
+        for _ in 0..tasks {
+            let number = ACCOUNTED_FROM + self.accounted;
+            unless_given_up(self.cluster.faults(), load.drive(number..number + 1, &take)).await?;
+            self.accountant.task_ended().await?;
+            self.accounted += 1;
+        }
+        self.accountant.pause(&self.client).await?;
+        Ok(())
     }
 
     /// Measures one more round of the floor, while no task is under way.
@@ -245,7 +263,7 @@ impl Measurement {
         let seen = self.seen.into_inner();
         let samples = seen.recorder.samples();
         let Balance { mut accounts, gaps, others_share } =
-            self.accountant.close(samples, own_flushes).await?;
+            self.accountant.close(samples + self.accounted, own_flushes).await?;
 
         let mut connection = self.database.connect_to_engine().await?;
         let asked = seen.asked.iter().map(String::as_str).collect();
@@ -301,7 +319,16 @@ impl Seen {
         }
     }
 
+    /// Takes a task that was timed.
     fn take(&mut self, scenario: &Scenario, sample: Sample) {
+        if self.warm && sample.outcome.is_ok() {
+            self.recorder.record(sample.latency);
+        }
+        self.check(scenario, sample);
+    }
+
+    /// Judges a task's answer.
+    fn check(&mut self, scenario: &Scenario, sample: Sample) {
         self.retries += u64::from(sample.retries);
         let name = sample.task_uuid.unwrap_or_else(|| format!("number {}", sample.number));
         match sample.outcome {
@@ -310,7 +337,6 @@ impl Seen {
                 let wrong = oracle::judge_answer(&scenario.expected, &answer);
                 self.wrong.extend(wrong.into_iter().map(|wrong| (name.clone(), wrong)));
                 if self.warm {
-                    self.recorder.record(sample.latency);
                     self.measured.insert(name.clone());
                 }
                 self.asked.insert(name);

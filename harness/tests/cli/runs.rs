@@ -60,6 +60,7 @@ fn a_task_that_the_database_has_lost_makes_the_run_invalid() {
 fn messages_too_many_in_one_task_breaks_the_budget() {
     let finished = bench("extra_message", "extra_message").output();
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    let problem = "budget broken: messages is 8 to 10 where 8 is allowed";
+    // Not one of the tasks that were looked at one by one: the mean over all tells.
+    let problem = "budget broken: messages is 8 to 8.0";
     assert!(finished.stdout.contains(problem), "{finished:?}");
 }
