@@ -1,5 +1,5 @@
 -- Templates, tasks, steps and their audit. Every name here is the specification's own.
--- The engine's sessions run with search_path = stepmark, public; the schema exists before this runs.
+-- The engine's sessions run with search_path = stepmark, public; the schema exists before this.
 
 CREATE TYPE step_state AS ENUM (
     'Pending', 'Enqueued', 'InProgress', 'EnqueuedForOrchestration', 'WaitingForRetry',

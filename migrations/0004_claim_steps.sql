@@ -1,16 +1,16 @@
 -- Enqueued → InProgress for the steps of any number of dispatch messages. A message whose step is
 -- not Enqueued (claimed already, or a duplicate) changes nothing.
 --
--- RabbitMQ: the messages have been delivered and name the steps (p_task_ids, p_step_nos; sorted, so
--- that all lock in key order).
+-- RabbitMQ: the messages have been delivered and name the steps (p_task_ids, p_step_nos; sorted,
+-- so that all lock in key order).
 -- PGMQ: up to p_max messages of p_namespaces are taken here. Taking is deleting: the row's lock is
--- its visibility timeout, and an aborted claim puts it back at once. Fewer than p_max rows mean that
--- no message was left: those that claim nothing are taken too, and make room for others. What comes
--- later calls by NOTIFY. The commit may then be asynchronous: what it loses in a crash, the message
--- brings back, because taking the message is lost with it.
+-- its visibility timeout, and an aborted claim puts it back at once. Fewer than p_max rows mean
+-- that no message was left: those that claim nothing are taken too, and make room for others. What
+-- comes later calls by NOTIFY. The commit may then be asynchronous: what it loses in a crash, the
+-- message brings back, because taking the message is lost with it.
 --
--- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each call),
--- and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
+-- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each
+-- call), and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
 CREATE FUNCTION claim_steps(
     p_namespaces text[], p_max integer, p_task_ids bigint[], p_step_nos integer[],
     p_worker text, p_lease_ms bigint

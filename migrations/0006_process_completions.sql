@@ -114,7 +114,7 @@ BEGIN
     -- The lock comes first and in a statement of its own: the next one's snapshot is then younger
     -- than the lock, and sees what the last holder did. In one statement, two orchestrators that
     -- complete two parents at the same moment could leave the child Pending for ever. (Counting on
-    -- the child's own row is a second safeguard; but steps are locked in no order of their own here,
+    -- the child's own row is a second safeguard; but steps are locked in no order of their own,
     -- so that without the lock there would be deadlocks too.)
     PERFORM 1 FROM tasks t WHERE t.task_id = ANY (p_task_ids)
     ORDER BY t.task_id FOR NO KEY UPDATE;

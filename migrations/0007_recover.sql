@@ -7,7 +7,8 @@
 CREATE FUNCTION recover_steps(
     p_broker message_broker, p_lease_expiries_max integer, p_max integer,
     OUT steps_retried integer, OUT leases_expired integer, OUT steps_failed integer,
-    OUT tasks_finished uuid[], OUT again boolean, OUT next_due_ms bigint, OUT outgoing outgoing_messages
+    OUT tasks_finished uuid[], OUT again boolean, OUT next_due_ms bigint,
+    OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
     due_task_ids bigint[];

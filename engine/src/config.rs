@@ -101,10 +101,12 @@ pub struct OrchestratorConfig {
     #[arg(long, env = "STEPMARK_BODY_BYTES_MAX", default_value_t = 1 << 20)]
     pub body_bytes_max: usize,
     /// Connections that read tasks, each taking all requests that wait.
-    #[arg(long, env = "STEPMARK_READ_CONNECTIONS", default_value_t = 2, value_parser = at_least_one)]
+    #[arg(long, env = "STEPMARK_READ_CONNECTIONS", default_value_t = 2)]
+    #[arg(value_parser = at_least_one)]
     pub read_connections: u32,
     /// Expired leases after which a step ends in Error.
-    #[arg(long, env = "STEPMARK_LEASE_EXPIRIES_MAX", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, env = "STEPMARK_LEASE_EXPIRIES_MAX", default_value_t = 5)]
+    #[arg(value_parser = at_least_one)]
     pub lease_expiries_max: u32,
     /// Print the OpenAPI document of the HTTP API and exit.
     #[arg(long, exclusive = true)]

@@ -64,7 +64,7 @@ impl StartError {
     }
 }
 
-/// Runs a program, on this many threads, until it ends by itself or is told to by SIGTERM or SIGINT.
+/// Runs a program, on this many threads, until it ends by itself or SIGTERM or SIGINT tells it to.
 pub fn run<F, Fut>(config: &EngineConfig, threads: u32, program: F) -> ExitCode
 where
     F: FnOnce(CancellationToken) -> Fut,

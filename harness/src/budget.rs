@@ -49,8 +49,8 @@ pub fn judge_latency(budget: &Budget, broker: Broker, multiple: Option<f64>) -> 
     Some(line("p50_latency_commits", bound, multiple.map(|v| (v, v))))
 }
 
-/// A count is judged by its mean over all tasks, and where it was taken task by task by its extremes
-/// too.
+/// A count is judged by its mean over all tasks, and where it was taken task by task, by its
+/// extremes too.
 fn count_line(
     name: &'static str,
     bound: Bound,

@@ -1,7 +1,7 @@
 //! The orchestrator: an HTTP API in front, and one lane a phase behind it.
 //!
 //! A request becomes a task in [`create`]; its completions are evaluated in `process`; what time
-//! brings about is done in `recover`; [`crate::waiters`] tells who waits. All of them are stateless:
+//! brings about is done in `recover`; [`crate::waiters`] tells who waits. All are stateless:
 //! any number of orchestrators can work on one database.
 
 pub mod create;

@@ -39,7 +39,7 @@ impl RetryPolicy {
     ///
     /// The longest wait starts at `backoff_initial_ms`, doubles with every attempt and is capped at
     /// `backoff_max_ms`; the wait is the fraction `unit`, drawn uniformly from [0, 1), of that
-    /// ("full jitter": Marc Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015).
+    /// ("full jitter": Marc Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog).
     /// A `unit` outside of its range counts as the nearest end of it, one that is no number
     /// as 0.
     #[must_use]
