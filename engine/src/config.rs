@@ -138,7 +138,7 @@ pub struct WorkerConfig {
 /// Version of the binaries, with the revision of the sources that they are built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STEPMARK_REVISION"), ")");
 
-/// Environment variables of the harness, which may stand beside the engine's own.
+/// Environment variables of the harness and the build, which may stand beside the engine's own.
 const HARNESS_VARIABLES: &[&str] = &[
     "STEPMARK_BACKEND",
     "STEPMARK_BIN_DIR",
@@ -149,6 +149,7 @@ const HARNESS_VARIABLES: &[&str] = &[
     "STEPMARK_LOG",
     "STEPMARK_PG_BIN",
     "STEPMARK_RABBITMQ_SERVER",
+    "STEPMARK_REVISION", // which `cargo run` sets
     "STEPMARK_ROOT",
     "STEPMARK_TMP",
 ];
