@@ -193,6 +193,7 @@ impl Accountant {
         tasks: u64,
         own_flushes: u64,
     ) -> Result<Balance, EnvironmentError> {
+        let gone = self.counters.sessions_gone().await?;
         let end = self.counters.settled().await?;
         self.counters.close().await?;
         let a_task = |count: f64| count / tasks.max(1) as f64;
@@ -203,8 +204,8 @@ impl Accountant {
             messages: self.total.messages.map(a_task),
             dependency_evaluations: self.evaluations.map(a_task),
             sql_statements: self.total.statements.map(|count| a_task(count as f64)),
-            commits: Some(a_task((end.commits - self.baseline.commits) as f64)),
-            wal_flushes: Some(a_task(flushes as f64)),
+            commits: gone.then(|| a_task((end.commits - self.baseline.commits) as f64)),
+            wal_flushes: gone.then(|| a_task(flushes as f64)),
             wal_bytes: Some(a_task(self.total.wal_bytes as f64)),
             cpu_ms: Some(by_process.values().flatten().sum()),
             http_calls: Some(a_task(self.http_calls as f64)),
@@ -269,6 +270,9 @@ fn gaps(mean: &Work, broker: Broker) -> Vec<String> {
             }
             .to_owned(),
         );
+    }
+    if mean.commits.is_none() {
+        gaps.push("commits and WAL flushes: sessions of the engine outlive its cluster".to_owned());
     }
     if mean.dependency_evaluations.is_none() {
         gaps.push("dependency evaluations: an orchestrator's /metrics cannot be read".to_owned());

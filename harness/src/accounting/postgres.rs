@@ -1,10 +1,17 @@
 //! PostgreSQL's counters: statements, log position, queue sequences, commits, WAL flushes.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
+use tokio::time::sleep;
 
 use crate::broker::Broker;
 use crate::environment::{EnvironmentError, PostgresFacts, RunDatabase};
+
+/// How often, and how many times, the end of the engine's sessions is looked for: 10 s in all.
+const SESSION_LOOK: Duration = Duration::from_millis(5);
+const SESSION_LOOKS_MAX: u32 = 2_000;
 
 /// `showtext` is off: only the numbers are wanted, and the texts live in a file.
 const READ_STATEMENTS: &str = "
@@ -19,6 +26,7 @@ const READ_MESSAGES: &str = r"
     WHERE schemaname = 'pgmq' AND sequencename LIKE 'q\_stepmark\_%\_msg\_id\_seq'";
 
 const READ_COMMITS: &str = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1";
+const COUNT_SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1";
 const READ_FLUSHES: &str = "SELECT wal_sync FROM pg_stat_wal";
 /// PostgreSQL 18 moved the count.
 const READ_FLUSHES_18: &str =
@@ -120,6 +128,19 @@ impl Counters {
         let read = sqlx::query_scalar(self.read_flushes);
         let wal_flushes = read.fetch_one(&mut self.harness).await.map_err(failed)?;
         Ok(Settled { commits, wal_flushes })
+    }
+
+    /// Waits until the engine has no session any more. A session keeps what it counted to itself
+    /// for up to 10 s; one that ends hands it over first.
+    pub async fn sessions_gone(&mut self) -> Result<bool, EnvironmentError> {
+        for _ in 0..SESSION_LOOKS_MAX {
+            let read = sqlx::query_scalar::<_, i64>(COUNT_SESSIONS).bind(&self.role);
+            if read.fetch_one(&mut self.harness).await.map_err(failed)? == 0 {
+                return Ok(true);
+            }
+            sleep(SESSION_LOOK).await;
+        }
+        Ok(false)
     }
 
     pub async fn close(self) -> Result<(), EnvironmentError> {
