@@ -43,16 +43,16 @@ DECLARE
     outgoing outgoing_messages;
 BEGIN
     IF p_broker = 'pgmq' THEN
+        -- A payload that is given twice in one transaction is sent once.
         WITH sent AS (
             INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
             SELECT now(), jsonb_build_object('namespace', t.namespace, 'task_id', d.task_id,
                 'step_no', d.step_no)
             FROM unnest(p_task_ids, p_step_nos) AS d (task_id, step_no)
             JOIN tasks t USING (task_id)
-            RETURNING message ->> 'namespace' AS namespace
+            RETURNING pg_notify('stepmark_dispatch', message ->> 'namespace')
         )
-        SELECT count(pg_notify('stepmark_dispatch', n.namespace)) INTO calls
-        FROM (SELECT DISTINCT namespace FROM sent) AS n;
+        SELECT count(*) INTO calls FROM sent;
     ELSE
         WITH written AS (
             INSERT INTO message_outbox (queue, body)
@@ -73,13 +73,14 @@ CREATE FUNCTION send_completions(
     p_broker message_broker, p_task_ids bigint[], p_step_nos integer[]
 ) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
 DECLARE
+    told text;
     outgoing outgoing_messages;
 BEGIN
     IF p_broker = 'pgmq' THEN
         INSERT INTO pgmq.q_stepmark_completions (vt, message)
         SELECT now(), jsonb_build_object('task_id', c.task_id, 'step_no', c.step_no)
         FROM unnest(p_task_ids, p_step_nos) AS c (task_id, step_no);
-        PERFORM pg_notify('stepmark_completions', '');
+        told := pg_notify('stepmark_completions', '');
     ELSE
         WITH written AS (
             INSERT INTO message_outbox (queue, body)

@@ -22,13 +22,14 @@ CREATE FUNCTION claim_steps(
 #variable_conflict use_column
 DECLARE
     called text;
+    synchronous text;
     room integer;
     claimed integer;
     taken_task_ids bigint[];
     taken_step_nos integer[];
 BEGIN
     IF p_namespaces IS NOT NULL THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
+        synchronous := set_config('synchronous_commit', 'off', true);
     END IF;
     LOOP
         IF p_namespaces IS NOT NULL THEN
@@ -37,8 +38,8 @@ BEGIN
             p_step_nos := '{}';
             FOREACH called IN ARRAY p_namespaces LOOP
                 WITH taken AS (
-                    DELETE FROM pgmq.q_stepmark_dispatch WHERE msg_id = ANY (ARRAY(
-                        SELECT q.msg_id FROM pgmq.q_stepmark_dispatch q
+                    DELETE FROM pgmq.q_stepmark_dispatch WHERE ctid = ANY (ARRAY(
+                        SELECT q.ctid FROM pgmq.q_stepmark_dispatch q
                         WHERE q.message ->> 'namespace' = called AND q.vt <= clock_timestamp()
                         ORDER BY q.msg_id LIMIT room
                         FOR UPDATE SKIP LOCKED))
@@ -74,9 +75,8 @@ BEGIN
         )
         SELECT c.task_id, c.step_no, c.claim_token, t.task_uuid, t.namespace, c.name, ts.handler,
             c.attempts, c.max_attempts, ts.backoff_initial_ms, ts.backoff_max_ms, t.context::text, (
-                SELECT jsonb_object_agg(p.name, p.result)
-                FROM unnest(c.parents) AS e (parent_no)
-                JOIN workflow_steps p ON p.task_id = c.task_id AND p.step_no = e.parent_no
+                SELECT jsonb_object_agg(p.name, p.result) FROM workflow_steps p
+                WHERE p.task_id = c.task_id AND p.step_no = ANY (c.parents)
             )::text
         FROM claimed c
         JOIN tasks t ON t.task_id = c.task_id

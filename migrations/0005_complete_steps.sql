@@ -16,14 +16,12 @@ DECLARE
 BEGIN
     WITH stored AS (
         UPDATE workflow_steps s
-        SET state = 'EnqueuedForOrchestration', outcome = m.outcome::step_outcome,
-            result = m.result::jsonb, error = m.error::jsonb, retry_after_ms = m.retry_after_ms,
+        SET state = 'EnqueuedForOrchestration', outcome = p_outcomes[m.nr]::step_outcome,
+            result = p_results[m.nr]::jsonb, error = p_errors[m.nr]::jsonb, retry_after_ms = p_retry_after_ms[m.nr],
             lease_expires_at = NULL, transition_count = s.transition_count + 1
-        FROM unnest(p_task_ids, p_step_nos, p_claim_tokens, p_outcomes, p_results, p_errors,
-                p_retry_after_ms) WITH ORDINALITY
-            AS m (task_id, step_no, claim_token, outcome, result, error, retry_after_ms, nr)
-        WHERE s.task_id = m.task_id AND s.step_no = m.step_no AND s.state = 'InProgress'
-            AND s.claim_token = m.claim_token
+        FROM unnest(p_task_ids) WITH ORDINALITY AS m (task_id, nr)
+        WHERE s.task_id = m.task_id AND s.step_no = p_step_nos[m.nr] AND s.state = 'InProgress'
+            AND s.claim_token = p_claim_tokens[m.nr]
         RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, m.nr
     ), audit AS (
         INSERT INTO workflow_step_transitions
@@ -37,6 +35,10 @@ BEGIN
 
     IF task_ids IS NOT NULL THEN
         outgoing := send_completions(p_broker, task_ids, step_nos);
+    END IF;
+    IF cardinality(task_ids) = cardinality(p_task_ids) THEN
+        accepted := array_fill(true, ARRAY[cardinality(p_task_ids)]);
+        RETURN;
     END IF;
     SELECT array_agg(coalesce(m.nr = ANY (accepted_nrs), false) ORDER BY m.nr) INTO accepted
     FROM generate_subscripts(p_task_ids, 1) AS m (nr);

@@ -81,26 +81,23 @@ CREATE FUNCTION process_completions(
     OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    done_task_ids bigint[];
-    done_step_nos integer[];
-    done_states step_state[];
+    synchronous text;
+    moved_task_ids bigint[];
+    moved_states step_state[];
     ready_task_ids bigint[];
     ready_step_nos integer[];
-    ready_states step_state[];
 BEGIN
     steps_processed := 0;
     steps_evaluated := 0;
     queue_empty := true;
     IF p_task_ids IS NULL THEN
         WITH taken AS (
-            DELETE FROM pgmq.q_stepmark_completions q USING (
-                SELECT c.msg_id FROM pgmq.q_stepmark_completions c
+            DELETE FROM pgmq.q_stepmark_completions WHERE ctid = ANY (ARRAY(
+                SELECT c.ctid FROM pgmq.q_stepmark_completions c
                 WHERE c.vt <= clock_timestamp()
                 ORDER BY c.msg_id LIMIT p_max
-                FOR UPDATE SKIP LOCKED
-            ) AS picked
-            WHERE q.msg_id = picked.msg_id
-            RETURNING q.message
+                FOR UPDATE SKIP LOCKED))
+            RETURNING message
         )
         SELECT array_agg((message ->> 'task_id')::bigint),
             array_agg((message ->> 'step_no')::integer)
@@ -131,23 +128,9 @@ BEGIN
         FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
         WHERE s.task_id = m.task_id AND s.step_no = m.step_no
             AND s.state = 'EnqueuedForOrchestration'
-        RETURNING s.task_id, s.step_no, s.state, s.transition_count, s.attempts, s.retry_after_ms
-    ), audit AS (
-        INSERT INTO workflow_step_transitions
-            (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration', state, attempts
-        FROM done
-    )
-    SELECT array_agg(task_id), array_agg(step_no), array_agg(state),
-        count(*), count(*) FILTER (WHERE state = 'Complete'),
-        min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry')
-    INTO done_task_ids, done_step_nos, done_states, steps_processed, steps_evaluated, next_retry_ms
-    FROM done;
-    IF steps_processed = 0 THEN
-        RETURN;
-    END IF;
-
-    WITH evaluated AS (
+        RETURNING s.task_id, s.step_no, s.state, s.transition_count, s.attempts, s.children,
+            s.retry_after_ms
+    ), evaluated AS (
         UPDATE workflow_steps child
         SET parents_remaining = child.parents_remaining - c.parents_completed,
             state = CASE WHEN child.parents_remaining = c.parents_completed
@@ -155,32 +138,79 @@ BEGIN
             transition_count = child.transition_count
                 + (child.parents_remaining = c.parents_completed)::integer
         FROM (
-            SELECT parent.task_id, e.step_no, count(*)::integer AS parents_completed
-            FROM unnest(done_task_ids, done_step_nos, done_states) AS d (task_id, step_no, state)
-            JOIN workflow_steps parent USING (task_id, step_no),
-                unnest(parent.children) AS e (step_no)
+            SELECT d.task_id, e.step_no, count(*)::integer AS parents_completed
+            FROM done d, unnest(d.children) AS e (step_no)
             WHERE d.state = 'Complete'
-            GROUP BY parent.task_id, e.step_no
+            GROUP BY d.task_id, e.step_no
         ) AS c
         WHERE child.task_id = c.task_id AND child.step_no = c.step_no AND child.state = 'Pending'
         RETURNING child.task_id, child.step_no, child.state, child.transition_count
+    ), moved AS (
+        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration'::step_state AS from_state,
+            state, attempts, retry_after_ms FROM done
+        UNION ALL
+        SELECT task_id, step_no, transition_count, 'Pending', state, 0, NULL FROM evaluated
+        WHERE state = 'Enqueued'
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, transition_count, 'Pending', 'Enqueued', 0
-        FROM evaluated WHERE state = 'Enqueued'
+        SELECT task_id, step_no, transition_count, from_state, state, attempts FROM moved
+    ), task AS (
+        UPDATE tasks t
+        SET state = CASE
+                WHEN t.steps_active + y.enqueued > y.finished THEN 'StepsInProcess'
+                WHEN t.steps_waiting + y.waiting > 0 THEN 'WaitingForRetry'
+                WHEN t.steps_unfinished = y.completed AND t.steps_failed = 0 THEN 'Complete'
+                ELSE 'Error' END::task_state,
+            finished_at = CASE
+                WHEN t.steps_active + y.enqueued > y.finished THEN NULL
+                WHEN t.steps_waiting + y.waiting = 0 THEN now() END,
+            steps_active = t.steps_active + y.enqueued - y.finished,
+            steps_waiting = t.steps_waiting + y.waiting,
+            steps_failed = t.steps_failed + y.failed,
+            steps_unfinished = t.steps_unfinished - y.completed - y.failed,
+            transition_count = t.transition_count + CASE WHEN y.enqueued > 0 THEN 3 ELSE 2 END
+        FROM (
+            SELECT c.task_id,
+                count(*) FILTER (WHERE c.state = 'Enqueued')::integer AS enqueued,
+                count(*) FILTER (WHERE c.state <> 'Enqueued')::integer AS finished,
+                count(*) FILTER (WHERE c.state = 'Complete')::integer AS completed,
+                count(*) FILTER (WHERE c.state = 'WaitingForRetry')::integer AS waiting,
+                count(*) FILTER (WHERE c.state = 'Error')::integer AS failed
+            FROM moved c
+            GROUP BY c.task_id
+        ) AS y
+        WHERE t.task_id = y.task_id AND t.state = 'StepsInProcess'
+        RETURNING t.task_id, t.task_uuid, t.state, t.finished_at, t.transition_count, y.enqueued
+    ), task_audit AS (
+        INSERT INTO task_transitions (task_id, sort_key, from_state, to_state)
+        SELECT m.task_id, m.transition_count - a.back, a.from_state, a.to_state
+        FROM task m, LATERAL (
+            VALUES (2, m.enqueued > 0, 'StepsInProcess'::task_state,
+                    'EvaluatingResults'::task_state),
+                (1, m.enqueued > 0, 'EvaluatingResults', 'EnqueuingSteps'),
+                (0, m.enqueued > 0, 'EnqueuingSteps', m.state),
+                (1, m.enqueued = 0, 'StepsInProcess', 'EvaluatingResults'),
+                (0, m.enqueued = 0, 'EvaluatingResults', m.state)
+        ) AS a (back, happened, from_state, to_state)
+        WHERE a.happened
     )
-    SELECT array_agg(task_id), array_agg(step_no), array_agg(state)
-    INTO ready_task_ids, ready_step_nos, ready_states
-    FROM evaluated WHERE state = 'Enqueued';
+    SELECT array_agg(task_id) FILTER (WHERE state = 'Enqueued'), array_agg(step_no) FILTER (WHERE state = 'Enqueued'),
+        count(*) FILTER (WHERE from_state <> 'Pending'), count(*) FILTER (WHERE state = 'Complete'),
+        min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry'),
+        (SELECT array_agg(task_uuid) FROM task WHERE finished_at IS NOT NULL)
+    INTO ready_task_ids, ready_step_nos, steps_processed, steps_evaluated, next_retry_ms, tasks_finished
+    FROM moved;
+    IF steps_processed = 0 THEN
+        RETURN;
+    END IF;
 
-    tasks_finished := move_tasks(done_task_ids || ready_task_ids, done_states || ready_states);
     IF ready_task_ids IS NOT NULL THEN
         outgoing := send_dispatches(p_broker, ready_task_ids, ready_step_nos);
     END IF;
     IF tasks_finished IS NOT NULL THEN
         PERFORM notify_finished(tasks_finished);
     ELSIF p_broker = 'pgmq' THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
+        synchronous := set_config('synchronous_commit', 'off', true);
     END IF;
 END $$;

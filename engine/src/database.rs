@@ -57,6 +57,8 @@ pub fn options(url: &str, application_name: &str) -> Result<PgConnectOptions, Da
         ("enable_bitmapscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
+        ("enable_memoize", "off"),
+        ("enable_hashagg", "off"),
         ("jit", "off"),
         ("statement_timeout", "60s"),
     ]))

@@ -13,19 +13,36 @@ pub const CHANNEL: &str = "stepmark_finished";
 /// The waiting requests of this orchestrator, by task.
 #[derive(Debug, Default)]
 pub struct Waiters {
-    by_task: Mutex<HashMap<Uuid, Vec<oneshot::Sender<()>>>>,
+    by_task: Mutex<HashMap<Uuid, Entry>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// The task was created here, and nothing has been heard of its end.
+    unfinished: bool,
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 impl Waiters {
-    /// Registers now; the future ends when the task has ended, or may have.
-    pub fn register(&self, task_uuid: Uuid) -> impl Future<Output = ()> + use<> {
+    /// Registers now; the future ends when the task has ended, or may have. The flag tells that it
+    /// has not ended yet for certain, so that a look can wait for the future.
+    pub fn register(&self, task_uuid: Uuid) -> (bool, impl Future<Output = ()> + use<>) {
         let (wake, woken) = oneshot::channel();
         let mut by_task = self.by_task.lock().expect("no holder panics");
-        let waiting = by_task.entry(task_uuid).or_default();
-        waiting.retain(|other| !other.is_closed()); // those whose request is gone
-        waiting.push(wake);
-        async move {
+        let entry = by_task.entry(task_uuid).or_default();
+        entry.waiting.retain(|other| !other.is_closed()); // those whose request is gone
+        entry.waiting.push(wake);
+        let woken = async move {
             let _ = woken.await; // dropped or sent: look either way
+        };
+        (entry.unfinished, woken)
+    }
+
+    /// Tasks are about to be created here; their ends will be heard of, whoever brings them about.
+    pub fn expect(&self, task_uuids: impl IntoIterator<Item = Uuid>) {
+        let mut by_task = self.by_task.lock().expect("no holder panics");
+        for task_uuid in task_uuids {
+            by_task.entry(task_uuid).or_default().unfinished = true;
         }
     }
 

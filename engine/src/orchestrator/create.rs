@@ -12,6 +12,7 @@ use super::metrics::OrchestratorMetrics;
 use crate::database::{Lane, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing};
+use crate::waiters::Waiters;
 
 /// Requests that may wait for the lane; more are told to come back.
 const WAITING_MAX: usize = 4_096;
@@ -94,6 +95,7 @@ pub(super) struct Creating {
     pub(super) database: Lane,
     pub(super) batch_max: usize,
     pub(super) backlog: Backlog,
+    pub(super) waiters: Arc<Waiters>,
     pub(super) metrics: OrchestratorMetrics,
 }
 
@@ -119,7 +121,10 @@ impl Creating {
             return;
         }
         let (tasks, answers): (Vec<NewTask>, Vec<_>) = batch.drain(..).unzip();
+        self.waiters.expect(tasks.iter().map(|task| task.task_uuid));
         let made = self.insert(&tasks).await;
+        let in_vain = tasks.iter().zip(&made).filter(|(_, made)| !matches!(made, Ok(it) if it.new));
+        self.waiters.wake(in_vain.map(|(task, _)| task.task_uuid));
         for (answer, created) in answers.into_iter().zip(made) {
             let _ = answer.send(created); // the request may be gone
         }

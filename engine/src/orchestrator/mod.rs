@@ -59,6 +59,7 @@ pub async fn run(
         database: Lane::new(options.clone()),
         batch_max: engine.batch_max as usize,
         backlog: Backlog::new(config.backlog_max),
+        waiters: Arc::clone(&waiters),
         metrics: metrics.clone(),
     };
     let processing = ProcessLane {

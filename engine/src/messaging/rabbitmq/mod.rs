@@ -246,6 +246,8 @@ impl MessagingService for RabbitMq {
     ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
         Box::pin(async move {
             let mut listening = None;
+            // A claim that a crash takes back is made again when its message comes again.
+            let flush_first = matches!(source, Source::Dispatches(_));
             let queues = match source {
                 Source::Completions(waiters) => {
                     let hearing = tokio::spawn(Arc::clone(&self.link).hear(waiters));
@@ -259,7 +261,8 @@ impl MessagingService for RabbitMq {
                 }
             };
             let link = Arc::clone(&self.link);
-            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch, listening)) as Box<dyn Queue>)
+            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch, flush_first, listening))
+                as Box<dyn Queue>)
         })
     }
 

@@ -12,12 +12,16 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use sqlx::postgres::PgRow;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::Link;
 use crate::database::Lane;
 use crate::messaging::{MessagingError, Phase, Queue, StepRef};
+
+/// How long an acknowledgement may wait for others to share its frame.
+const SETTLE_MAX: Duration = Duration::from_millis(50);
 
 /// Consumers of all the lane's queues on one channel of its own.
 pub(super) struct RabbitMqQueue {
@@ -26,9 +30,13 @@ pub(super) struct RabbitMqQueue {
     prefetch: u16,
     consumers: Option<(Channel, SelectAll<Consumer>)>,
     delivered: Vec<(Delivery, StepRef)>,
-    /// To be acknowledged at the next wait: what was done to them is committed, and what follows
-    /// from it need not wait for the broker.
+    /// To be acknowledged before long: what was done to them is committed, and what follows from it
+    /// need not wait for the broker.
     acted_on: Vec<Delivery>,
+    /// When they are acknowledged at the latest.
+    settle_at: Instant,
+    /// What was done to them may be lost in a crash of the database until the log is flushed.
+    flush_first: bool,
     database: Lane,
     /// Hears of ended tasks for as long as the lane lives.
     _listening: Option<AbortOnDropHandle<()>>,
@@ -39,9 +47,12 @@ impl RabbitMqQueue {
         link: Arc<Link>,
         queues: Vec<String>,
         prefetch: u16,
+        flush_first: bool,
         listening: Option<AbortOnDropHandle<()>>,
     ) -> Self {
-        let database = Lane::new(link.database.clone());
+        let durability = if flush_first { "off" } else { "on" };
+        let options = link.database.clone().options([("synchronous_commit", durability)]);
+        let database = Lane::new(options);
         let (delivered, acted_on) = (Vec::new(), Vec::new());
         let consumers = None;
         Self {
@@ -51,6 +62,8 @@ impl RabbitMqQueue {
             consumers,
             delivered,
             acted_on,
+            settle_at: Instant::now(),
+            flush_first,
             database,
             _listening: listening,
         }
@@ -71,6 +84,49 @@ impl RabbitMqQueue {
             consumers.push(consumer.await?);
         }
         Ok((channel, consumers))
+    }
+
+    /// Acknowledges what was acted on, once it can't be lost any more.
+    async fn settle(&mut self) {
+        if self.flush_first
+            && let Err(error) = self.flush().await
+        {
+            warn!(%error, messages = self.acted_on.len(), "messages are given back");
+            self.database.reset();
+            self.give_back(Vec::new()).await;
+            return;
+        }
+        let acted_on = std::mem::take(&mut self.acted_on);
+        // Where the channel is gone, they come again, which changes nothing.
+        match acted_on.iter().max_by_key(|one| one.delivery_tag) {
+            // Of one queue the oldest are taken first: all up to this one have been acted on.
+            Some(last) if self.queues.len() == 1 => {
+                let _ = last.ack(BasicAckOptions { multiple: true }).await;
+            }
+            _ => {
+                let acks = acted_on.iter().map(|one| one.ack(BasicAckOptions::default()));
+                let _ = join_all(acks).await;
+            }
+        }
+    }
+
+    /// Has these delivered again, and with them what a crash of the database may have taken back.
+    async fn give_back(&mut self, mut deliveries: Vec<Delivery>) {
+        if self.flush_first {
+            deliveries.append(&mut self.acted_on);
+        }
+        let requeue = BasicNackOptions { requeue: true, multiple: false };
+        // Where the channel is gone, the broker has taken them back by itself.
+        let _ = join_all(deliveries.iter().map(|one| one.nack(requeue))).await;
+    }
+
+    /// Flushes the log past all that this connection has committed.
+    async fn flush(&mut self) -> Result<(), sqlx::Error> {
+        let connection = self.database.connection().await?;
+        sqlx::query(include_str!("../../../sql/flush_log.sql"))
+            .execute(connection)
+            .await
+            .map(|_| ())
     }
 
     /// The next delivery that names a step; what doesn't is refused for good.
@@ -102,18 +158,22 @@ impl RabbitMqQueue {
 impl Queue for RabbitMqQueue {
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>> {
         Box::pin(async move {
-            let acks = self.acted_on.iter().map(|one| one.ack(BasicAckOptions::default()));
-            // Where the channel is gone, they come again, which changes nothing.
-            let _ = join_all(acks).await;
-            self.acted_on.clear();
+            if self.acted_on.len() >= usize::from(self.prefetch / 2).max(1) {
+                self.settle().await;
+            }
             // However long it takes: given up half-way, it would never be done.
             if self.consumers.is_none() {
                 self.consumers = Some(self.consume().await?);
             }
-            if self.delivered.is_empty()
-                && let Ok(next) = tokio::time::timeout(patience, self.next()).await
-            {
-                self.delivered.push(next?);
+            let end = Instant::now() + patience;
+            while self.delivered.is_empty() {
+                let settling = !self.acted_on.is_empty();
+                let until = if settling { end.min(self.settle_at) } else { end };
+                match tokio::time::timeout_at(until, self.next()).await {
+                    Ok(next) => self.delivered.push(next?),
+                    Err(_) if settling => self.settle().await,
+                    Err(_) => return Ok(()),
+                }
             }
             Ok(())
         })
@@ -143,14 +203,15 @@ impl Queue for RabbitMqQueue {
             };
             match acted.await {
                 Ok(rows) => {
+                    if self.acted_on.is_empty() {
+                        self.settle_at = Instant::now() + SETTLE_MAX;
+                    }
                     self.acted_on.extend(deliveries);
                     Ok(rows)
                 }
                 Err(error) => {
                     self.database.reset();
-                    let requeue = BasicNackOptions { requeue: true, multiple: false };
-                    // Where the channel is gone, the broker has taken them back by itself.
-                    let _ = join_all(deliveries.iter().map(|one| one.nack(requeue))).await;
+                    self.give_back(deliveries).await;
                     Err(error.into())
                 }
             }
