@@ -17,11 +17,12 @@ BEGIN
     WITH stored AS (
         UPDATE workflow_steps s
         SET state = 'EnqueuedForOrchestration', outcome = p_outcomes[m.nr]::step_outcome,
-            result = p_results[m.nr]::jsonb, error = p_errors[m.nr]::jsonb, retry_after_ms = p_retry_after_ms[m.nr],
-            lease_expires_at = NULL, transition_count = s.transition_count + 1
+            result = p_results[m.nr]::jsonb, error = p_errors[m.nr]::jsonb,
+            retry_after_ms = p_retry_after_ms[m.nr], lease_expires_at = NULL,
+            transition_count = s.transition_count + 1
         FROM unnest(p_task_ids) WITH ORDINALITY AS m (task_id, nr)
-        WHERE s.task_id = m.task_id AND s.step_no = p_step_nos[m.nr] AND s.state = 'InProgress'
-            AND s.claim_token = p_claim_tokens[m.nr]
+        WHERE s.task_id = m.task_id AND s.step_no = p_step_nos[m.nr]
+            AND s.state = 'InProgress' AND s.claim_token = p_claim_tokens[m.nr]
         RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, m.nr
     ), audit AS (
         INSERT INTO workflow_step_transitions

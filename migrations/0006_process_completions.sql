@@ -146,65 +146,30 @@ BEGIN
         WHERE child.task_id = c.task_id AND child.step_no = c.step_no AND child.state = 'Pending'
         RETURNING child.task_id, child.step_no, child.state, child.transition_count
     ), moved AS (
-        SELECT task_id, step_no, transition_count, 'EnqueuedForOrchestration'::step_state AS from_state,
-            state, attempts, retry_after_ms FROM done
+        SELECT task_id, step_no, transition_count,
+            'EnqueuedForOrchestration'::step_state AS from_state, state, attempts, retry_after_ms
+        FROM done
         UNION ALL
-        SELECT task_id, step_no, transition_count, 'Pending', state, 0, NULL FROM evaluated
-        WHERE state = 'Enqueued'
+        SELECT task_id, step_no, transition_count, 'Pending', state, 0, NULL
+        FROM evaluated WHERE state = 'Enqueued'
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (task_id, step_no, sort_key, from_state, to_state, attempt)
         SELECT task_id, step_no, transition_count, from_state, state, attempts FROM moved
-    ), task AS (
-        UPDATE tasks t
-        SET state = CASE
-                WHEN t.steps_active + y.enqueued > y.finished THEN 'StepsInProcess'
-                WHEN t.steps_waiting + y.waiting > 0 THEN 'WaitingForRetry'
-                WHEN t.steps_unfinished = y.completed AND t.steps_failed = 0 THEN 'Complete'
-                ELSE 'Error' END::task_state,
-            finished_at = CASE
-                WHEN t.steps_active + y.enqueued > y.finished THEN NULL
-                WHEN t.steps_waiting + y.waiting = 0 THEN now() END,
-            steps_active = t.steps_active + y.enqueued - y.finished,
-            steps_waiting = t.steps_waiting + y.waiting,
-            steps_failed = t.steps_failed + y.failed,
-            steps_unfinished = t.steps_unfinished - y.completed - y.failed,
-            transition_count = t.transition_count + CASE WHEN y.enqueued > 0 THEN 3 ELSE 2 END
-        FROM (
-            SELECT c.task_id,
-                count(*) FILTER (WHERE c.state = 'Enqueued')::integer AS enqueued,
-                count(*) FILTER (WHERE c.state <> 'Enqueued')::integer AS finished,
-                count(*) FILTER (WHERE c.state = 'Complete')::integer AS completed,
-                count(*) FILTER (WHERE c.state = 'WaitingForRetry')::integer AS waiting,
-                count(*) FILTER (WHERE c.state = 'Error')::integer AS failed
-            FROM moved c
-            GROUP BY c.task_id
-        ) AS y
-        WHERE t.task_id = y.task_id AND t.state = 'StepsInProcess'
-        RETURNING t.task_id, t.task_uuid, t.state, t.finished_at, t.transition_count, y.enqueued
-    ), task_audit AS (
-        INSERT INTO task_transitions (task_id, sort_key, from_state, to_state)
-        SELECT m.task_id, m.transition_count - a.back, a.from_state, a.to_state
-        FROM task m, LATERAL (
-            VALUES (2, m.enqueued > 0, 'StepsInProcess'::task_state,
-                    'EvaluatingResults'::task_state),
-                (1, m.enqueued > 0, 'EvaluatingResults', 'EnqueuingSteps'),
-                (0, m.enqueued > 0, 'EnqueuingSteps', m.state),
-                (1, m.enqueued = 0, 'StepsInProcess', 'EvaluatingResults'),
-                (0, m.enqueued = 0, 'EvaluatingResults', m.state)
-        ) AS a (back, happened, from_state, to_state)
-        WHERE a.happened
     )
-    SELECT array_agg(task_id) FILTER (WHERE state = 'Enqueued'), array_agg(step_no) FILTER (WHERE state = 'Enqueued'),
-        count(*) FILTER (WHERE from_state <> 'Pending'), count(*) FILTER (WHERE state = 'Complete'),
-        min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry'),
-        (SELECT array_agg(task_uuid) FROM task WHERE finished_at IS NOT NULL)
-    INTO ready_task_ids, ready_step_nos, steps_processed, steps_evaluated, next_retry_ms, tasks_finished
+    SELECT array_agg(task_id), array_agg(state),
+        array_agg(task_id) FILTER (WHERE state = 'Enqueued'),
+        array_agg(step_no) FILTER (WHERE state = 'Enqueued'),
+        count(*) FILTER (WHERE state <> 'Enqueued'), count(*) FILTER (WHERE state = 'Complete'),
+        min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry')
+    INTO moved_task_ids, moved_states, ready_task_ids, ready_step_nos,
+        steps_processed, steps_evaluated, next_retry_ms
     FROM moved;
     IF steps_processed = 0 THEN
         RETURN;
     END IF;
 
+    tasks_finished := move_tasks(moved_task_ids, moved_states);
     IF ready_task_ids IS NOT NULL THEN
         outgoing := send_dispatches(p_broker, ready_task_ids, ready_step_nos);
     END IF;
