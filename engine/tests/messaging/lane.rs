@@ -90,6 +90,11 @@ impl Lane {
         self.queue.wait(PATIENCE).await.unwrap();
     }
 
+    /// Waits for longer than an acknowledgement does, while no message comes.
+    pub async fn settle(&mut self) {
+        self.queue.wait(Duration::from_millis(200)).await.unwrap();
+    }
+
     /// Takes messages and claims the steps that they name.
     pub async fn claim(&mut self, max: usize) -> Result<Vec<StepRef>, MessagingError> {
         let rows = self.queue.act(&self.claiming, max).await?;

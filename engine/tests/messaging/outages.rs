@@ -5,7 +5,9 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use stepmark_engine::config::Broker;
 use stepmark_engine::messaging::StepRef;
 
-use crate::support::{Database, eventually, own_broker, own_postgres, rabbitmq};
+use crate::support::{
+    Database, UnflushedLog, eventually, number, own_broker, own_postgres, rabbitmq,
+};
 use crate::transport::Transport;
 
 fn sorted(mut steps: Vec<StepRef>) -> Vec<StepRef> {
@@ -72,6 +74,33 @@ async fn lanes_recover_when_postgresql_has_crashed_and_is_back() {
         claimed.extend(lane.collect_through_outages(1).await);
     }
     assert!(claimed.len() <= 15, "{claimed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_that_a_crash_takes_back_are_made_again_because_nothing_was_acknowledged() {
+    let server = own_postgres();
+    let database = Database::of(&server);
+    let patience = std::time::Duration::from_secs(5);
+    stepmark_engine::database::prepare(&database.options(), patience).await.unwrap();
+    let mut transport = Transport::on(database.clone(), Some(rabbitmq())).await;
+    let steps = transport.start_tasks("n", 5).await;
+    confirmed(&mut transport).await;
+    let mut lane = transport.lane(&["n"]).await;
+
+    let held = UnflushedLog::hold(database).await;
+    assert_eq!(sorted(lane.collect(5, 5).await), steps);
+    transport.connection = held.crash(&mut transport.connection).await;
+    let claimed = "SELECT count(*) FROM workflow_steps WHERE state <> 'Enqueued'";
+    assert_eq!(number(&mut transport.connection, claimed).await, 0, "the crash took them back");
+    assert_eq!(sorted(lane.collect_through_outages(5).await), steps);
+
+    // Once acknowledged, a claim is on the disk.
+    let lasting = transport.start_tasks("n", 1).await;
+    assert_eq!(lane.collect_through_outages(1).await, lasting);
+    lane.settle().await;
+    let held = UnflushedLog::hold(transport.database.clone()).await;
+    transport.connection = held.crash(&mut transport.connection).await;
+    assert_eq!(number(&mut transport.connection, claimed).await, 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

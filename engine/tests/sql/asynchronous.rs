@@ -1,46 +1,14 @@
 //! The two commits that nobody waits for, lost in a crash of PostgreSQL: what they did is gone,
 //! and the message that they took is back.
 
-use rustix::process::{Pid, Signal, kill_process};
-use sqlx::Connection;
+use sqlx::PgConnection;
 
 use crate::engine::{Engine, Stored, step};
-use crate::support::{Database, eventually, number, own_postgres, template};
+use crate::support::{Database, UnflushedLog, number, own_postgres, template};
 
-/// A server whose WAL is flushed by commits that wait for it, and by nothing else.
-struct Crashing {
-    database: Database,
-    wal_writer: i64,
-}
-
-impl Crashing {
-    /// Stops the process that flushes what others don't wait for.
-    async fn hold_the_wal_writer(database: Database) -> Self {
-        let of_it = "SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'";
-        let wal_writer = number(&mut database.superuser().await, of_it).await;
-        signal(wal_writer, Signal::STOP);
-        Self { database, wal_writer }
-    }
-
-    /// Crashes the server: a child of it dies, and it starts all others anew from the WAL on disk.
-    async fn crash(self, mut engine: Engine) -> Engine {
-        signal(self.wal_writer, Signal::KILL);
-        eventually("the connection breaks", async || {
-            engine.connection.ping().await.is_err().then_some(())
-        })
-        .await;
-        let connected = async || {
-            let options = self.database.options();
-            sqlx::PgConnection::connect_with(&options).await.ok()
-        };
-        let connection = eventually("the server is back", connected).await;
-        Engine { connection, broker: "pgmq" }
-    }
-}
-
-fn signal(pid: i64, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
+async fn crash(held: UnflushedLog, mut engine: Engine) -> Engine {
+    let connection: PgConnection = held.crash(&mut engine.connection).await;
+    Engine { connection, broker: "pgmq" }
 }
 
 const DISPATCHES: &str = "SELECT count(*) FROM pgmq.q_stepmark_dispatch";
@@ -57,11 +25,11 @@ async fn what_asynchronous_commits_lose_is_brought_back_by_their_messages() {
     engine.broker = "pgmq";
     let line = template("n", "t", &[("a", &[]), ("b", &["a"])]);
 
-    let held = Crashing::hold_the_wal_writer(database.clone()).await;
+    let held = UnflushedLog::hold(database.clone()).await;
     let task_id = engine.start(&line).await; // durable: what an answer 201 rests on
     let lost = engine.take_and_claim().await;
     assert_eq!(lost.len(), 1);
-    let mut engine = held.crash(engine).await;
+    let mut engine = crash(held, engine).await;
     assert_eq!(engine.step_states(task_id).await, ["Enqueued", "Pending"]);
     assert_eq!(number(&mut engine.connection, DISPATCHES).await, 1);
     // Attempt 1 is given twice; only the second claim's token is good.
@@ -70,24 +38,24 @@ async fn what_asynchronous_commits_lose_is_brought_back_by_their_messages() {
     let late = engine.complete(&[Stored::complete(&lost[0])]).await.unwrap();
     assert_eq!(late, [false]);
 
-    let held = Crashing::hold_the_wal_writer(database.clone()).await;
+    let held = UnflushedLog::hold(database.clone()).await;
     let stored = engine.complete(&[Stored::complete(&again[0])]).await.unwrap(); // durable
     assert_eq!(stored, [true]);
     assert_eq!(engine.take_and_process().await, 1);
     assert_eq!(engine.step_states(task_id).await, ["Complete", "Enqueued"]);
-    let mut engine = held.crash(engine).await;
+    let mut engine = crash(held, engine).await;
     let states = engine.step_states(task_id).await;
     assert_eq!(states, ["EnqueuedForOrchestration", "Pending"]);
     assert_eq!(number(&mut engine.connection, COMPLETIONS).await, 1);
     assert_eq!(number(&mut engine.connection, DISPATCHES).await, 0);
     assert_eq!(engine.take_and_process().await, 1);
 
-    let held = Crashing::hold_the_wal_writer(database).await;
+    let held = UnflushedLog::hold(database).await;
     let last = engine.take_and_claim().await;
     assert_eq!(last[0].step, step(task_id, 1));
     engine.complete(&[Stored::complete(&last[0])]).await.unwrap();
     assert_eq!(engine.take_and_process().await, 1);
-    let mut engine = held.crash(engine).await;
+    let mut engine = crash(held, engine).await;
     // Durable again: a client may have been told.
     assert_eq!(engine.task_state(task_id).await, "Complete");
     let audit = "SELECT count(*) FROM workflow_step_transitions";

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
 mod broker;
+mod crash;
 mod database;
 mod orchestrator;
 mod worker;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use stepmark_servers::Guardian;
 
 pub use broker::{own_broker, rabbitmq};
+pub use crash::UnflushedLog;
 pub use database::{Database, execute, number, own_postgres, postgres};
 pub use orchestrator::{Orchestrator, Program, signal};
 pub use worker::{RunningWorker, worker_config};
