@@ -27,6 +27,10 @@ pub(super) struct UpArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
+    /// Folder of workflow templates of your own, instead of the scenarios' own. Their handlers are
+    /// in your worker: it joins with the variables that are printed.
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
     /// Where the instances' logs go [default: a new folder in reports/runs].
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
@@ -61,7 +65,7 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
             database_url: database.engine_url.clone(),
             broker: args.broker,
             rabbitmq_url: amqp_url,
-            settings: BTreeMap::new(),
+            settings: settings(args)?,
         };
         let topology = Topology {
             orchestrators: args.orchestrators,
@@ -81,6 +85,10 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
         () = interrupted() => return Ok(()),
     };
     introduce(&cluster, &connections, &logs);
+    if args.templates.is_none() {
+        show_request(&cluster);
+    }
+    println!("\nCtrl-C ends everything.");
     interrupted().await;
     eprintln!("stopping");
     cluster.stop().await;
@@ -88,15 +96,30 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the instances are told beyond their connections.
+fn settings(args: &UpArgs) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let Some(templates) = &args.templates else {
+        return Ok(BTreeMap::new());
+    };
+    let folder = templates
+        .canonicalize()
+        .map_err(|error| anyhow::anyhow!("--templates {}: {error}", templates.display()))?;
+    Ok(BTreeMap::from([("STEPMARK_TEMPLATES", folder.display().to_string())]))
+}
+
 fn introduce(cluster: &Cluster, connections: &Connections, logs: &std::path::Path) {
     for instance in cluster.instances() {
         println!("{instance}");
     }
-    println!("database    {}", connections.database_url);
-    if let Some(url) = &connections.rabbitmq_url {
-        println!("rabbitmq    {url}");
-    }
     println!("logs        {}", logs.display());
+    println!("\nA worker of your own joins with these variables:\n");
+    println!("export STEPMARK_DATABASE_URL='{}'", connections.database_url);
+    if let Some(url) = &connections.rabbitmq_url {
+        println!("export STEPMARK_BROKER=rabbitmq STEPMARK_RABBITMQ_URL='{url}'");
+    }
+}
+
+fn show_request(cluster: &Cluster) {
     let orchestrators = cluster.orchestrator_urls();
     let Some(url) = orchestrators.first() else {
         return;
@@ -105,8 +128,7 @@ fn introduce(cluster: &Cluster, connections: &Connections, logs: &std::path::Pat
     println!(
         "curl -s {url}/v1/tasks/$(curl -s {url}/v1/tasks -H 'content-type: application/json' \
          -d '{{\"namespace\": \"rust_e2e_linear\", \"template\": \"mathematical_sequence\", \
-         \"context\": {{\"even_number\": 6}}}}' | sed 's/.*\"task_uuid\":\"\\([^\"]*\\)\".*/\\1/')\
+         \"context\": {{\"even_number\": 6}}}}' | sed 's/.*\"task_uuid\":\"\\([^\"]*\\).*/\\1/')\
          '?wait=10'"
     );
-    println!("\nCtrl-C ends everything.");
 }

@@ -1,21 +1,68 @@
 //! The same with the real engine: right answers on both brokers, and a worker that is killed.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Once;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::program::{Program, bench, build};
+use crate::program::{Program, bench, build, stepmark};
 
 /// `stepmark bench` with the engine of this tree, built as the tests are.
 fn bench_engine(name: &str) -> Program {
+    with_engine(bench(name, ""))
+}
+
+fn with_engine(mut program: Program) -> Program {
     static BUILT: Once = Once::new();
-    let program = Path::new(env!("CARGO_BIN_EXE_stepmark"));
+    let stepmark = Path::new(env!("CARGO_BIN_EXE_stepmark"));
     build(&BUILT, &["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"]);
-    let mut bench = bench(name, "");
-    bench.command.env("STEPMARK_BIN_DIR", program.parent().unwrap());
-    bench
+    program.command.env("STEPMARK_BIN_DIR", stepmark.parent().unwrap());
+    program
+}
+
+/// `stepmark up` with these templates, and `up`'s log folder in its own.
+fn up(name: &str, templates: &str) -> Program {
+    let mut program = with_engine(stepmark(name));
+    let logs = program.folder.join("logs");
+    program.command.args(["up", "--backend", "process", "--templates", templates]);
+    program.command.arg("--logs").arg(logs);
+    program
+}
+
+#[test]
+fn up_serves_templates_of_ones_own_and_tells_how_a_worker_joins() {
+    let finished = up("up_nowhere", "/nowhere/at/all").output();
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(finished.stderr.contains("--templates /nowhere/at/all: No such file"), "{finished:?}");
+
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/examples");
+    let mut program = up("up_examples", examples);
+    let mut child = program.command.stderr(Stdio::inherit()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("Ctrl-C ends everything") {
+        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "it ended with: {said}");
+    }
+    assert!(said.contains("export STEPMARK_DATABASE_URL='postgres://"), "{said}");
+    let address = said.split_once("http://").unwrap().1.split_whitespace().next().unwrap();
+    let task = r#"{"namespace": "examples", "template": "greeting", "context": {"name": "Ada"}}"#;
+    let mut http = TcpStream::connect(address).unwrap();
+    write!(
+        http,
+        "POST /v1/tasks HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{task}",
+        task.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    http.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
