@@ -23,8 +23,12 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// With the signals as a shell leaves them: under nohup or in the background of a script some
+    /// are ignored, and whoever is started inherits that.
     pub fn start(test: &str) -> Owner {
-        Owner::from(Command::new(env::current_exe().unwrap()), test)
+        let mut command = Command::new("env");
+        command.arg("--default-signal").arg(env::current_exe().unwrap());
+        Owner::from(command, test)
     }
 
     pub fn from(mut command: Command, test: &str) -> Owner {
