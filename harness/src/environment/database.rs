@@ -59,7 +59,7 @@ impl RunDatabase {
             tracing::warn!(%error, "pg_stat_statements is not available");
         }
         let engine = admin.clone().username(role).password(&password).database(engine_database);
-        let engine_url = for_all_clients(&engine.to_url_lossy().to_string());
+        let engine_url = for_all_clients(engine.to_url_lossy().as_str());
         Ok(RunDatabase { names, engine_url, admin })
     }
 
