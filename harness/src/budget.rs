@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::broker::Broker;
-use crate::scenario::{Bound, Budget};
+use crate::scenario::{Bound, Budget, LatencyBound};
 use crate::work::Accounts;
 
 /// One line of the budget.
@@ -40,13 +40,27 @@ pub fn judge_counts(budget: &Budget, accounts: &Accounts) -> Vec<BudgetLine> {
 
 /// Judges the latency of one task at a time as a multiple of the durable commit.
 pub fn judge_latency(budget: &Budget, broker: Broker, multiple: Option<f64>) -> Option<BudgetLine> {
+    let bound = Bound { max: Some(latency_bound(budget, broker)?.max), ..Bound::default() };
+    Some(line("p50_latency_commits", bound, multiple.map(|v| (v, v))))
+}
+
+/// What to say of a latency that is above the scenario's aim.
+pub fn missed_aim(budget: &Budget, broker: Broker, multiple: Option<f64>) -> Option<String> {
+    let aim = latency_bound(budget, broker)?.aim;
+    let multiple = multiple.filter(|multiple| *multiple > aim)?;
+    Some(format!(
+        "the aim is missed: P50 is {} × the durable commit, the scenario aims at {}",
+        figure(multiple),
+        figure(aim)
+    ))
+}
+
+fn latency_bound(budget: &Budget, broker: Broker) -> Option<LatencyBound> {
     let allowed = budget.latency_commits?;
-    let max = match broker {
+    Some(match broker {
         Broker::Pgmq => allowed.pgmq,
         Broker::Rabbitmq => allowed.rabbitmq,
-    };
-    let bound = Bound { max: Some(max), ..Bound::default() };
-    Some(line("p50_latency_commits", bound, multiple.map(|v| (v, v))))
+    })
 }
 
 /// A count is judged by its mean over all tasks, and where it was taken task by task, by its

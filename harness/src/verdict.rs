@@ -211,6 +211,7 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     if plan.concurrency == 1 {
         let multiple = report.latency_commits.p50;
         report.budget.extend(budget::judge_latency(&scenario.budget, plan.broker, multiple));
+        report.notes.extend(budget::missed_aim(&scenario.budget, plan.broker, multiple));
     }
     let mut gaps = seen.gaps.clone();
     let mut broken = Vec::new();

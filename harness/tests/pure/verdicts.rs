@@ -83,13 +83,27 @@ fn under_load_the_mean_is_judged_and_the_latency_is_not() {
 #[test]
 fn a_latency_of_too_many_commits_breaks_the_budget() {
     let mut seen = observations(1_000);
-    seen.floor = FloorSummary::of(vec![round(0.16), round(0.15), round(0.16)]);
-    let good = judge(&linear(), PLAN, &seen);
+    seen.floor = FloorSummary::of(vec![round(0.125), round(0.12), round(0.125)]);
+    let report = judge(&linear(), PLAN, &seen);
     assert_eq!(
-        good.problems,
-        ["budget broken: p50_latency_commits is 34.369 where ≤ 28 is allowed"]
+        report.problems,
+        ["budget broken: p50_latency_commits is 43.992 where ≤ 42 is allowed"]
     );
-    assert_eq!(good.status, Status::OverBudget);
+    assert_eq!(report.status, Status::OverBudget);
+}
+
+#[test]
+fn a_latency_above_the_aim_is_marked_and_not_condemned() {
+    let mut seen = observations(1_000);
+    seen.floor = FloorSummary::of(vec![round(0.16), round(0.15), round(0.16)]);
+    let report = judge(&linear(), PLAN, &seen);
+    assert_eq!((report.status, report.problems.len()), (Status::Good, 0));
+    assert_eq!(
+        report.notes.last().unwrap(),
+        "the aim is missed: P50 is 34.369 × the durable commit, the scenario aims at 28"
+    );
+    seen.floor = FloorSummary::of(vec![round(0.25)]);
+    assert!(!judge(&linear(), PLAN, &seen).notes.iter().any(|note| note.contains("aim")));
 }
 
 #[test]
