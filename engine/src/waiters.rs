@@ -1,14 +1,50 @@
 //! Who waits for which task's end, and the calls that wake them.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// Channel of the calls that tell of ended tasks; the payload is their ids, comma-separated.
 pub const CHANNEL: &str = "stepmark_finished";
+
+/// A request that waits for a task's end.
+#[derive(Debug)]
+pub struct Waiting {
+    unfinished: bool,
+    woken: oneshot::Receiver<()>,
+    task_uuid: Uuid,
+    waiters: Arc<Waiters>,
+}
+
+impl Waiting {
+    /// Whether the task had not ended for certain when this was registered, so that a look can wait
+    /// for [`Waiting::woken`].
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished
+    }
+
+    /// Returns when the task has ended, or may have.
+    pub async fn woken(&mut self) {
+        let _ = (&mut self.woken).await; // dropped or sent: look either way
+    }
+}
+
+impl Drop for Waiting {
+    /// Most requests register once more before the look that answers them: nobody would call for
+    /// these, and their entries would stay.
+    fn drop(&mut self) {
+        self.woken.close();
+        let mut by_task = self.waiters.by_task.lock().expect("no holder panics");
+        if let Some(entry) = by_task.get_mut(&self.task_uuid) {
+            entry.waiting.retain(|wake| !wake.is_closed());
+            if entry.waiting.is_empty() && !entry.unfinished {
+                by_task.remove(&self.task_uuid);
+            }
+        }
+    }
+}
 
 /// The waiting requests of this orchestrator, by task.
 #[derive(Debug, Default)]
@@ -24,18 +60,13 @@ struct Entry {
 }
 
 impl Waiters {
-    /// Registers now; the future ends when the task has ended, or may have. The flag tells that it
-    /// has not ended yet for certain, so that a look can wait for the future.
-    pub fn register(&self, task_uuid: Uuid) -> (bool, impl Future<Output = ()> + use<>) {
+    /// Registers now, for as long as the answer lives.
+    pub fn register(self: &Arc<Self>, task_uuid: Uuid) -> Waiting {
         let (wake, woken) = oneshot::channel();
         let mut by_task = self.by_task.lock().expect("no holder panics");
         let entry = by_task.entry(task_uuid).or_default();
-        entry.waiting.retain(|other| !other.is_closed()); // those whose request is gone
         entry.waiting.push(wake);
-        let woken = async move {
-            let _ = woken.await; // dropped or sent: look either way
-        };
-        (entry.unfinished, woken)
+        Waiting { unfinished: entry.unfinished, woken, task_uuid, waiters: Arc::clone(self) }
     }
 
     /// Tasks are about to be created here; their ends will be heard of, whoever brings them about.
@@ -62,5 +93,47 @@ impl Waiters {
     /// Wakes everybody to look for themselves, after calls may have been missed.
     pub fn wake_all(&self) {
         self.by_task.lock().expect("no holder panics").clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn known(waiters: &Waiters) -> usize {
+        waiters.by_task.lock().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_those_who_were_answered_or_have_gone() {
+        let waiters = Arc::new(Waiters::default());
+        for _ in 0..100 {
+            let task = Uuid::new_v4();
+            waiters.expect([task]);
+            let mut first = waiters.register(task);
+            assert!(first.is_unfinished());
+            waiters.hear(&task.to_string());
+            first.woken().await;
+            let looks = waiters.register(task);
+            assert!(!looks.is_unfinished());
+            drop((first, looks));
+            drop(waiters.register(Uuid::new_v4())); // of a task that there is not
+        }
+        assert_eq!(known(&waiters), 0);
+    }
+
+    #[tokio::test]
+    async fn who_goes_takes_nobody_else_along() {
+        let waiters = Arc::new(Waiters::default());
+        let task = Uuid::new_v4();
+        waiters.expect([task]);
+        let (gone, mut stays) = (waiters.register(task), waiters.register(task));
+        drop(gone);
+        assert!(waiters.register(task).is_unfinished(), "what is known of the task stays known");
+        waiters.wake([task]);
+        stays.woken().await;
+        drop(stays);
+        assert_eq!(known(&waiters), 0);
     }
 }

@@ -269,15 +269,15 @@ pub async fn get_task(
 async fn when_finished(api: &Api, task_uuid: Uuid) -> Result<String, Problem> {
     loop {
         // Registered before the look, so that no end falls between the two.
-        let (unfinished, woken) = api.waiters.register(task_uuid);
-        if unfinished {
-            woken.await;
+        let mut waiting = api.waiters.register(task_uuid);
+        if waiting.is_unfinished() {
+            waiting.woken().await;
             continue;
         }
         match api.reads.read(task_uuid, true).await {
             Ok(Found::Nothing) => return Err(no_task(task_uuid)),
             Ok(Found::Document(document)) => return Ok(document),
-            Ok(Found::Unfinished) => woken.await,
+            Ok(Found::Unfinished) => waiting.woken().await,
             Err(Away) => return Err(Problem::away()),
         }
     }
