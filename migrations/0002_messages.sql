@@ -12,6 +12,13 @@ BEGIN
 END $$;
 CREATE INDEX q_stepmark_dispatch_namespace
     ON pgmq.q_stepmark_dispatch ((message ->> 'namespace'), msg_id);
+-- What a taking statement could not read would make it fail for ever, and all that waits behind it
+-- with it: it does not get in.
+ALTER TABLE pgmq.q_stepmark_dispatch ADD CHECK (message ->> 'namespace' IS NOT NULL
+    AND (message ->> 'task_id')::bigint IS NOT NULL
+    AND (message ->> 'step_no')::integer IS NOT NULL);
+ALTER TABLE pgmq.q_stepmark_completions ADD CHECK ((message ->> 'task_id')::bigint IS NOT NULL
+    AND (message ->> 'step_no')::integer IS NOT NULL);
 -- PGMQ's own reading functions look for visible messages by this; nothing here does.
 DROP INDEX pgmq.q_stepmark_dispatch_vt_idx;
 DROP INDEX pgmq.q_stepmark_completions_vt_idx;
