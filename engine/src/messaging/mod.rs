@@ -100,13 +100,10 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Columns that a statement selects to be read by [`Outgoing::from_row`].
-    pub const COLUMNS: &str = "(outgoing).message_ids, (outgoing).queues, (outgoing).bodies";
-
     /// The messages of a phase's row; none on PGMQ.
     ///
     /// # Errors
-    /// The row lacks [`Outgoing::COLUMNS`].
+    /// The row lacks the columns `message_ids`, `queues` and `bodies`.
     pub fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let message_ids: Option<Vec<i64>> = row.try_get("message_ids")?;
         Ok(match message_ids {

@@ -116,7 +116,8 @@ async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
     let lost = channel.queue_delete(name.as_str().into(), options).await.unwrap();
     assert_eq!(lost, 5);
 
-    let mut lane = transport.lane(&["n"]).await;
+    // A lane of two queues, of which one is lost: the other's consumer goes on.
+    let mut lane = transport.lane(&["n", "other"]).await;
     transport.service.tend().await;
     assert_eq!(sorted(lane.collect_through_outages(5).await), sent);
 

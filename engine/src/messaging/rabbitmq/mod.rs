@@ -1,8 +1,8 @@
 //! RabbitMQ: durable queues, persistent messages, publisher confirms, and an outbox in PostgreSQL
 //! that holds every message until the broker has confirmed it.
 //!
-//! Publishing and acknowledging happen after the commit that they rest on, and that commit is
-//! durable: otherwise a database crash could take back what the broker already knows.
+//! Publishing and acknowledging happen after the commit that they rest on has reached the disk:
+//! otherwise a database crash could take back what the broker already knows.
 
 mod outbox;
 mod publisher;
@@ -163,14 +163,16 @@ impl Link {
             Err(error) if error.is_amqp_soft_error() => {} // not found; it has closed the channel
             Err(error) => return Err(error.into()),
         }
-        let channel = connection.create_channel().await?;
-        let durable = QueueDeclareOptions::durable();
-        channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await?;
-        channel.close(200, "done".into()).await?;
+        // Before the queue is there: cut short in between, the next one finds it missing still.
+        // What is published before it is there comes back, and is published again.
         let lost = self.outbox.write_lost(queue).await?;
         if lost > 0 {
             warn!(queue = name, messages = lost, "the broker has lost a queue; sending again");
         }
+        let channel = connection.create_channel().await?;
+        let durable = QueueDeclareOptions::durable();
+        channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await?;
+        channel.close(200, "done".into()).await?;
         Ok(())
     }
 

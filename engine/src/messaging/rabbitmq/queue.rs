@@ -1,16 +1,17 @@
 //! A lane's end of one or more RabbitMQ queues.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
-use futures_util::stream::{SelectAll, StreamExt};
+use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
+use futures_util::stream::{self, SelectAll, Stream, StreamExt, TryStreamExt};
+use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer};
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,12 +24,17 @@ use crate::messaging::{MessagingError, Phase, Queue, StepRef};
 /// How long an acknowledgement may wait for others to share its frame.
 const SETTLE_MAX: Duration = Duration::from_millis(50);
 
+/// Deliveries of several queues; a consumer that ends is an error, and does not end in silence
+/// beside others.
+type Consumers = SelectAll<Pin<Box<dyn Stream<Item = Delivered> + Send + Sync>>>;
+type Delivered = Result<Delivery, MessagingError>;
+
 /// Consumers of all the lane's queues on one channel of its own.
 pub(super) struct RabbitMqQueue {
     link: Arc<Link>,
     queues: Vec<String>,
     prefetch: u16,
-    consumers: Option<(Channel, SelectAll<Consumer>)>,
+    consumers: Option<(Channel, Consumers)>,
     delivered: Vec<(Delivery, StepRef)>,
     /// To be acknowledged before long: what was done to them is committed, and what follows from it
     /// need not wait for the broker.
@@ -69,7 +75,7 @@ impl RabbitMqQueue {
         }
     }
 
-    async fn consume(&self) -> Result<(Channel, SelectAll<Consumer>), MessagingError> {
+    async fn consume(&self) -> Result<(Channel, Consumers), MessagingError> {
         let connection = self.link.connected().await;
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions { global: true }).await?;
@@ -81,8 +87,11 @@ impl RabbitMqQueue {
             let no_arguments = FieldTable::default();
             let consumer =
                 channel.basic_consume(name.as_str().into(), "".into(), options, no_arguments);
-            consumers.push(consumer.await?);
+            let ended = Err(MessagingError::ConsumerEnded(name.clone()));
+            let deliveries = consumer.await?.map_err(MessagingError::from);
+            consumers.push(Box::pin(deliveries.chain(stream::once(ready(ended)))) as _);
         }
+        self.link.republish().await; // what a lost queue held, if one was
         Ok((channel, consumers))
     }
 
@@ -133,15 +142,14 @@ impl RabbitMqQueue {
     async fn next(&mut self) -> Result<(Delivery, StepRef), MessagingError> {
         let (_, consumers) = self.consumers.as_mut().expect("the wait has made them");
         loop {
-            let delivery = match consumers.next().await {
-                Some(Ok(delivery)) => delivery,
-                Some(Err(error)) => {
+            let next = consumers.next().await;
+            let next =
+                next.unwrap_or_else(|| Err(MessagingError::ConsumerEnded("no queue".into())));
+            let delivery = match next {
+                Ok(delivery) => delivery,
+                Err(error) => {
                     self.consumers = None;
-                    return Err(error.into());
-                }
-                None => {
-                    self.consumers = None;
-                    return Err(MessagingError::ConsumerEnded(self.queues.join(", ")));
+                    return Err(error);
                 }
             };
             match serde_json::from_slice(&delivery.data) {
@@ -163,6 +171,9 @@ impl Queue for RabbitMqQueue {
             }
             // However long it takes: given up half-way, it would never be done.
             if self.consumers.is_none() {
+                // With their channel they have gone back to the broker, and come again.
+                self.delivered.clear();
+                self.acted_on.clear();
                 self.consumers = Some(self.consume().await?);
             }
             let end = Instant::now() + patience;
@@ -188,7 +199,7 @@ impl Queue for RabbitMqQueue {
             while self.consumers.is_some() && self.delivered.len() < max {
                 match self.next().now_or_never() {
                     Some(Ok(next)) => self.delivered.push(next),
-                    Some(Err(_)) | None => break, // an error comes up again in the next wait
+                    Some(Err(_)) | None => break, // after an error the next wait consumes anew
                 }
             }
             let count = self.delivered.len().min(max);
