@@ -71,11 +71,13 @@ impl ProcessLane {
             Some(queue) => queue,
             None => {
                 let prefetch = u16::try_from(batch_max.saturating_mul(2)).unwrap_or(u16::MAX);
-                queue.insert(
-                    self.messaging
-                        .open(Source::Completions(Arc::clone(&self.waiters)), prefetch)
-                        .await?,
-                )
+                // It waits for a broker that is away, for as long as that takes.
+                let source = Source::Completions(Arc::clone(&self.waiters));
+                let opening = shutdown.run_until_cancelled(self.messaging.open(source, prefetch));
+                let Some(opened) = opening.await else {
+                    return Ok(());
+                };
+                queue.insert(opened?)
             }
         };
         let waited = shutdown.run_until_cancelled(queue.wait(self.config.sweep())).await;

@@ -79,6 +79,9 @@ async fn read(waiting: Arc<Mutex<mpsc::Receiver<Request>>>, mut database: Lane) 
             return;
         }
         batch.retain(|request| !request.answer.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         let statement = tokio::time::timeout(READ_MAX, select(&mut database, &batch));
         let found = match statement.await {
             Ok(Ok(found)) => found.into_iter().map(Ok).collect(),

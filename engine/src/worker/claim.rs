@@ -134,7 +134,12 @@ impl ClaimLane {
             None => {
                 let source = Source::Dispatches(self.namespaces.clone());
                 let prefetch = u16::try_from(self.config.concurrency).unwrap_or(u16::MAX);
-                queue.insert(self.messaging.open(source, prefetch).await?)
+                // It waits for a broker that is away, for as long as that takes.
+                let opening = shutdown.run_until_cancelled(self.messaging.open(source, prefetch));
+                let Some(opened) = opening.await else {
+                    return Ok(());
+                };
+                queue.insert(opened?)
             }
         };
         let sweep = self.config.engine.sweep();

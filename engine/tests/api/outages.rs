@@ -5,7 +5,8 @@ use stepmark_engine::worker::{Step, StepError, Worker};
 
 use crate::client::Client;
 use crate::support::{
-    Database, Orchestrator, Program, RunningWorker, eventually, own_postgres, rabbitmq, unique,
+    Database, Orchestrator, Program, RunningWorker, eventually, own_broker, own_postgres, rabbitmq,
+    unique,
 };
 
 fn linear() -> Value {
@@ -80,4 +81,27 @@ async fn a_task_whose_orchestrator_died_before_it_could_publish_is_not_lost() {
     assert_eq!(again.status, 200, "the task is there");
     let task = again.json()["task_uuid"].as_str().unwrap().to_owned();
     assert_eq!(client.ended(&task).await["state"], "Complete");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_rabbitmq_is_away_orchestrator_and_worker_still_drain_when_told() {
+    let database = Database::migrated();
+    let mut broker = own_broker();
+    let url = broker.amqp_url();
+    let flags = ["--broker", "rabbitmq", "--rabbitmq-url", &url];
+    let orchestrator = Orchestrator::start(&database, &flags);
+    let client = Client::of(&orchestrator);
+    let worker = RunningWorker::start(worker(), &database, &flags);
+    let task = client.create(&linear()).await;
+    assert_eq!(client.ended(&task).await["state"], "Complete");
+
+    broker.stop().unwrap();
+    eventually("the orchestrator has noticed", async || {
+        (client.get("/readyz").await.status == 503).then_some(())
+    })
+    .await;
+    worker.drain().await;
+    let (status, log) = orchestrator.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("drained"), "{log}");
 }
