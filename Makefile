@@ -10,7 +10,7 @@ setup: ## install what is missing of PostgreSQL and RabbitMQ (apt; root or sudo)
 
 bench: setup ## run the E2E tiers on both brokers, checked; writes reports/latest
 	@$(CARGO) build --quiet --release -p stepmark-harness
-	@target/release/stepmark bench --tier 1 --broker both
+	@target/release/stepmark bench --broker both
 
 test: setup ## run all tests on private servers
 	@$(CARGO) test --workspace

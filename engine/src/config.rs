@@ -133,6 +133,10 @@ pub struct WorkerConfig {
     /// Largest result of a step, in bytes of JSON; a larger one fails the step.
     #[arg(long, env = "STEPMARK_RESULT_BYTES_MAX", default_value_t = 1 << 20)]
     pub result_bytes_max: usize,
+    /// Print the handlers, one NAMESPACE/HANDLER a line, as `stepmark workflow check --handlers`
+    /// reads them, and exit.
+    #[arg(long, exclusive = true)]
+    pub list_handlers: bool,
 }
 
 /// Version of the binaries, with the revision of the sources that they are built from.

@@ -1,4 +1,4 @@
-//! `cargo bench`: the scenarios of tier 1 on both brokers, through criterion.
+//! `cargo bench`: all scenarios on both brokers, through criterion.
 //!
 //! Every task is checked and accounted as with `stepmark bench`, and the same report is written.
 //! Exit codes and environment variables are those of `stepmark`.
@@ -18,7 +18,6 @@ use stepmark_harness::suite::Suite;
 use stepmark_harness::verdict::Plan;
 use tokio::runtime::Runtime;
 
-const TIER: u8 = 1;
 const WARMUP_TASKS: u64 = 100;
 /// After so many tasks comes the floor's second round.
 const TASKS_BEFORE_SECOND_FLOOR: u64 = 100;
@@ -37,7 +36,7 @@ fn run() -> anyhow::Result<u8> {
     let root = cli::root();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let scenarios = match scenario::load_all(&root.join("scenarios"))
-        .and_then(|all| scenario::select(all, Some(TIER), &[]))
+        .and_then(|all| scenario::select(all, None, &[]))
     {
         Ok(scenarios) => scenarios,
         Err(error) => {

@@ -46,7 +46,7 @@ pub fn judge_latency(budget: &Budget, broker: Broker, multiple: Option<f64>) -> 
 
 /// What to say of a latency that is above the scenario's aim.
 pub fn missed_aim(budget: &Budget, broker: Broker, multiple: Option<f64>) -> Option<String> {
-    let aim = latency_bound(budget, broker)?.aim;
+    let aim = latency_bound(budget, broker)?.aim?;
     let multiple = multiple.filter(|multiple| *multiple > aim)?;
     Some(format!(
         "the aim is missed: P50 is {} × the durable commit, the scenario aims at {}",

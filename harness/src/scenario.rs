@@ -138,8 +138,8 @@ pub struct LatencyCommits {
 pub struct LatencyBound {
     /// The highest multiple allowed: above it the budget is broken.
     pub max: f64,
-    /// The multiple aimed at: a run above it is marked and not condemned.
-    pub aim: f64,
+    /// The multiple aimed at, if there is one: a run above it is marked and not condemned.
+    pub aim: Option<f64>,
 }
 
 /// Figures of the published benchmark: other hardware, shown for orientation only.

@@ -1,11 +1,12 @@
 //! The templates that this orchestrator makes tasks of.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fs::File;
 use std::path::Path;
 
 use sqlx::PgConnection;
 use stepmark_workflow::Template;
+use stepmark_workflow::template::{Source, parse_all, read_bounded};
 
 /// Templates by namespace and name, each with its versions and their ids in the database.
 #[derive(Debug, Default)]
@@ -92,37 +93,14 @@ pub fn load(folder: &Path) -> Result<Vec<Template>, String> {
         }
     }
     paths.sort();
-    let (mut templates, mut problems) = (Vec::new(), String::new());
-    let mut places = BTreeMap::new();
+    let mut sources = Vec::new();
     for path in paths {
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                let _ = writeln!(problems, "{}", unreadable(&path, &error)); // to a String
-                continue;
-            }
-        };
-        match Template::parse(&path.display().to_string(), &text) {
-            Err(diagnostics) => {
-                for diagnostic in diagnostics {
-                    let _ = writeln!(problems, "{diagnostic}");
-                }
-            }
-            Ok(template) => {
-                let Template { namespace, name, version, .. } = &template;
-                let key = (namespace.clone(), name.clone(), *version);
-                if let Some(first) = places.insert(key, path.clone()) {
-                    let _ = writeln!(
-                        problems,
-                        "{}: {namespace}/{name} version {version} is in {} already; give one of \
-                         them another version",
-                        path.display(),
-                        first.display()
-                    );
-                }
-                templates.push(template);
-            }
-        }
+        let text = File::open(&path).and_then(read_bounded);
+        let text = text.map_err(|error| unreadable(&path, &error))?;
+        sources.push(Source { name: path.display().to_string(), text });
     }
-    if problems.is_empty() { Ok(templates) } else { Err(problems.trim_end().to_owned()) }
+    parse_all(&sources, None).map_err(|diagnostics| {
+        let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })
 }

@@ -31,6 +31,14 @@ impl Handlers {
         handlers.insert(name.to_owned(), handler);
     }
 
+    /// One line a handler: NAMESPACE/HANDLER.
+    pub(super) fn list(&self) -> String {
+        let lines = self.by_namespace.iter().flat_map(|(namespace, handlers)| {
+            handlers.keys().map(move |name| format!("{namespace}/{name}\n"))
+        });
+        lines.collect()
+    }
+
     pub(super) fn namespaces(&self) -> Vec<String> {
         self.by_namespace.keys().cloned().collect()
     }

@@ -83,6 +83,10 @@ impl Worker {
     /// 3 no database, broker or port.
     #[must_use]
     pub fn main(self) -> ExitCode {
+        if std::env::args().nth(1).as_deref() == Some("--list-handlers") {
+            print!("{}", self.handlers.list());
+            return ExitCode::SUCCESS;
+        }
         let matches = WorkerConfig::command().version(VERSION).get_matches();
         let config = match WorkerConfig::from_arg_matches(&matches) {
             Ok(config) => config,

@@ -6,9 +6,13 @@
 //! - [`yaml`]: YAML with positions, limits, and errors that point at their line
 //! - [`model`]: the life of one task in memory, which the engine is held against
 //! - [`readiness`]: which steps can run now, the twin of the SQL functions
+//! - [`plan`]: what a template amounts to before anything runs
+//! - [`drawing`]: a template as Mermaid, DOT or SVG
 //! - [`retry`]: backoff, and when a failure is final
 
+pub mod drawing;
 pub mod model;
+pub mod plan;
 pub mod readiness;
 pub mod retry;
 pub mod state;

@@ -7,6 +7,7 @@ mod bench;
 mod doctor;
 mod root;
 mod up;
+mod workflow;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ enum Command {
     Up(up::UpArgs),
     /// Say what this machine has, what is missing, and what each backend would use.
     Doctor(EnvironmentArgs),
+    /// Check, draw and plan workflow templates.
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
 }
 
 /// Where servers and binaries come from.
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
+            Command::Workflow(command) => workflow::run(&command),
         }
     });
     // A build or a server's start that was interrupted is not waited for: its guardian ends it.

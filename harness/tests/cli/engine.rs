@@ -66,21 +66,24 @@ fn up_serves_templates_of_ones_own_and_tells_how_a_worker_joins() {
 }
 
 #[test]
-fn both_shapes_are_right_on_both_brokers_with_the_exact_counts() {
+fn all_shapes_are_right_on_both_brokers_with_the_exact_counts() {
     let mut program = bench_engine("engine");
-    program.command.args(["--scenario", "linear_rust", "--scenario", "diamond_rust"]);
-    program.command.args(["--broker", "both", "--samples", "100"]);
+    for name in ["linear_rust", "diamond_rust", "complex_dag_rust", "hierarchical_tree_rust"] {
+        program.command.args(["--scenario", name]);
+    }
+    program.command.args(["--broker", "both", "--samples", "60"]);
     let finished = program.output();
     // The latency's budget is for the optimised build.
     assert!(matches!(finished.code, Some(0 | 1)), "{finished:?}");
     let runs = finished.runs();
-    assert_eq!(runs.len(), 4);
+    assert_eq!(runs.len(), 8);
     for run in runs {
         assert_eq!(run["correct"], true, "{run}");
         let kept = |line: &&Value| line["kept"] == true || line["name"] == "p50_latency_commits";
         let budget = run["budget"].as_array().unwrap();
         assert_eq!(budget.iter().filter(kept).count(), budget.len(), "{run}");
-        assert_eq!(run["work"]["messages"], 8.0, "{run}");
+        let steps = run["work"]["step_transitions"].as_f64().unwrap() / 4.0;
+        assert_eq!(run["work"]["messages"], 2.0 * steps, "{run}");
         assert!(run["work"]["sql_statements"].as_f64().unwrap() > 5.0, "{run}");
         assert!(run["cpu_ms_by_process"]["postgres"].as_f64().unwrap() > 0.0, "{run}");
     }

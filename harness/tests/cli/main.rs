@@ -10,3 +10,4 @@ mod engine;
 mod input;
 mod program;
 mod runs;
+mod workflow;

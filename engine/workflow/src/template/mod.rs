@@ -15,6 +15,7 @@
 //! ```
 //! Steps stand in any order; what is left out of `retry` is as in [`RetryPolicy::default`].
 
+mod files;
 mod graph;
 mod read;
 
@@ -23,6 +24,8 @@ use sha2::{Digest, Sha256};
 
 use crate::retry::RetryPolicy;
 use crate::yaml::Diagnostic;
+
+pub use files::{Source, parse_all, read_bounded};
 
 /// Most steps in one template.
 pub const STEPS_MAX: usize = 10_000;
@@ -37,7 +40,8 @@ pub const NAME_CHARS_MAX: usize = 63;
 pub const DESCRIPTION_BYTES_MAX: usize = 4_096;
 
 /// A workflow's definition, checked as a whole: names are well formed and unique, every dependency
-/// exists, and there is no cycle. Only [`Template::parse`] makes one.
+/// exists, and there is no cycle. Only [`Template::parse`] and
+/// [`parse_all`] make one.
 ///
 /// As JSON it is the canonical definition: every field, with its default where none was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,7 +83,7 @@ impl Template {
     /// Everything that is wrong with it, each error at its position, in the order of the file. Bad
     /// YAML syntax comes alone.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
-        read::template(source_name, text)
+        read::template(source_name, text, None)
     }
 
     /// The canonical definition, which a running task keeps.
@@ -109,8 +113,14 @@ impl Template {
     /// How many steps must run one after the other: the longest path, counted in steps.
     #[must_use]
     pub fn stages(&self) -> usize {
+        self.levels().into_iter().max().map_or(0, |level| level + 1)
+    }
+
+    /// Each step's stage, from 0 on: one later than the latest of the steps that it waits for.
+    #[must_use]
+    pub fn levels(&self) -> Vec<usize> {
         let parents: Vec<&[usize]> = self.steps.iter().map(|step| &step.parents[..]).collect();
-        graph::levels(&parents).into_iter().flatten().max().map_or(0, |level| level + 1)
+        graph::levels(&parents).into_iter().flatten().collect() // all: there is no cycle
     }
 
     /// The number of the step of this name.

@@ -1,6 +1,6 @@
 //! From YAML to a template, gathering every error on the way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{DESCRIPTION_BYTES_MAX, EDGES_MAX, STEPS_MAX, StepTemplate, Template, graph, is_name};
 use crate::retry::{ATTEMPTS_MAX, BACKOFF_MS_MAX, RetryPolicy};
@@ -21,15 +21,23 @@ struct Draft<'n> {
     retry: RetryPolicy,
 }
 
-pub(super) fn template(source_name: &str, text: &str) -> Result<Template, Vec<Diagnostic>> {
+pub(super) fn template(
+    source_name: &str,
+    text: &str,
+    handlers: Option<&BTreeSet<(String, String)>>,
+) -> Result<Template, Vec<Diagnostic>> {
     let root = yaml::parse_node(source_name, text).map_err(|diagnostic| vec![diagnostic])?;
     let mut findings = Findings::new(source_name, text);
-    let template = read(&root, &mut findings);
+    let template = read(&root, handlers, &mut findings);
     findings.into_result()?;
     Ok(template.expect("a template that lacks something has a finding that says so"))
 }
 
-fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Template> {
+fn read(
+    root: &Node,
+    handlers: Option<&BTreeSet<(String, String)>>,
+    findings: &mut Findings<'_>,
+) -> Option<Template> {
     let known = ["namespace", "name", "version", "description", "steps"];
     let fields = Fields::read(root, "a template", &known, findings)?;
     let namespace = required_name(&fields, "namespace", findings);
@@ -43,6 +51,9 @@ fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Template> {
         None => Some(""),
     };
     let drafts = drafts(fields.required("steps", findings)?, findings)?;
+    if let (Some((namespace, _)), Some(handlers)) = (namespace, handlers) {
+        report_missing_handlers(namespace, &drafts, handlers, findings);
+    }
     let steps = resolve(&drafts, findings)?;
     Some(Template {
         namespace: namespace?.0.to_owned(),
@@ -145,6 +156,25 @@ fn retry(node: &Node, findings: &mut Findings<'_>) -> RetryPolicy {
         findings.error(node.at, &message);
     }
     policy
+}
+
+fn report_missing_handlers(
+    namespace: &str,
+    drafts: &[Draft<'_>],
+    handlers: &BTreeSet<(String, String)>,
+    findings: &mut Findings<'_>,
+) {
+    let own = || handlers.iter().filter(|(of, _)| of == namespace).map(|(_, name)| &**name);
+    for (handler, at) in drafts.iter().filter_map(|draft| draft.handler) {
+        if !own().any(|known| known == handler) {
+            let message = format!(
+                "no worker has a handler {} in namespace {}",
+                quoted(handler),
+                quoted(namespace)
+            );
+            findings.error_with(at, &message, suggest(handler, own()));
+        }
+    }
 }
 
 /// Turns names into numbers and checks the graph that they make.

@@ -18,12 +18,17 @@ struct Input {
     even_number: u64,
 }
 
-/// Registers the handlers of linear and diamond.
+/// Registers the handlers of linear, diamond, DAG and tree.
 pub fn register(worker: Worker) -> Worker {
     worker
         .handler("rust_e2e_linear", "square", square)
         .handler("rust_e2e_diamond", "square", square)
         .handler("rust_e2e_diamond", "multiply_and_square", multiply_and_square)
+        .handler("rust_e2e_mixed_dag", "square", square)
+        .handler("rust_e2e_mixed_dag", "multiply_and_square", multiply_and_square)
+        .handler("rust_e2e_mixed_dag", "multiply_all_and_square", multiply_and_square)
+        .handler("rust_e2e_tree", "square", square)
+        .handler("rust_e2e_tree", "multiply_all_and_square", multiply_and_square)
 }
 
 /// Squares the value of its one parent, or the input where it has none.

@@ -1,0 +1,197 @@
+//! `stepmark workflow`: templates checked, drawn and planned, without a database.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use stepmark_workflow::plan::Plan;
+use stepmark_workflow::template::{Source, parse_all, read_bounded};
+use stepmark_workflow::{Template, drawing};
+
+use super::{GOOD, INVALID, complain};
+
+/// What to do with templates.
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkflowCommand {
+    /// Say everything that is wrong with templates, each error at file:line:col.
+    ///
+    /// Exit code: 0 all are right, 2 something is wrong.
+    Check(CheckArgs),
+    /// Draw a template's steps and edges.
+    Graph(GraphArgs),
+    /// Tell a template's shape, and the work of one fault-free task.
+    Plan(PlanArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Templates, or folders of them (*.yaml and *.yml, subfolders too).
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// A worker's registry, as its flag --list-handlers prints it: every handler must be in it.
+    /// May be given several times.
+    #[arg(long, value_name = "FILE")]
+    handlers: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GraphArgs {
+    /// The template.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// The language of the drawing.
+    #[arg(long, value_enum, default_value = "mermaid")]
+    format: GraphFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GraphFormat {
+    Mermaid,
+    Dot,
+    Svg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The template.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: &WorkflowCommand) -> u8 {
+    let done = match command {
+        WorkflowCommand::Check(args) => check(args),
+        WorkflowCommand::Graph(args) => one(&args.path).map(|template| match args.format {
+            GraphFormat::Mermaid => drawing::mermaid(&template),
+            GraphFormat::Dot => drawing::dot(&template),
+            GraphFormat::Svg => drawing::svg(&template),
+        }),
+        WorkflowCommand::Plan(args) => one(&args.path).and_then(|template| plan(args, &template)),
+    };
+    match done {
+        Ok(text) => {
+            print!("{text}");
+            GOOD
+        }
+        Err(problems) => complain(INVALID, &problems),
+    }
+}
+
+fn check(args: &CheckArgs) -> Result<String, String> {
+    let mut handlers = BTreeSet::new();
+    for path in &args.handlers {
+        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        for (number, line) in text.lines().enumerate() {
+            let Some((namespace, handler)) = line.split_once('/') else {
+                return Err(format!(
+                    "{}:{}: not of the form NAMESPACE/HANDLER, as a worker's --list-handlers \
+                     prints it",
+                    path.display(),
+                    number + 1
+                ));
+            };
+            handlers.insert((namespace.to_owned(), handler.to_owned()));
+        }
+    }
+    let mut sources = Vec::new();
+    for path in &args.paths {
+        collect(path, &mut sources)?;
+    }
+    let handlers = (!args.handlers.is_empty()).then_some(&handlers);
+    let templates = parsed(&sources, handlers)?;
+    Ok(match templates.len() {
+        1 => "1 template is right\n".to_owned(),
+        many => format!("{many} templates are right\n"),
+    })
+}
+
+/// Every error, and how many there are.
+fn parsed(
+    sources: &[Source],
+    handlers: Option<&BTreeSet<(String, String)>>,
+) -> Result<Vec<Template>, String> {
+    parse_all(sources, handlers).map_err(|diagnostics| {
+        let count = match diagnostics.len() {
+            1 => "1 error".to_owned(),
+            many => format!("{many} errors"),
+        };
+        let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        format!("{count}\n{}", lines.join("\n"))
+    })
+}
+
+fn one(path: &Path) -> Result<Template, String> {
+    let templates = parsed(&[read(path)?], None)?;
+    templates.into_iter().next().ok_or_else(|| format!("{}: no template", path.display()))
+}
+
+fn plan(args: &PlanArgs, template: &Template) -> Result<String, String> {
+    let plan = Plan::of(template);
+    if args.json {
+        let json = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
+        return Ok(json + "\n");
+    }
+    let Plan { steps, edges, stages, fan_in_max, fan_out_max, .. } = plan;
+    let task = match (plan.task_transitions_min, plan.task_transitions_max) {
+        (min, max) if min == max => min.to_string(),
+        (min, max) => format!("{min} to {max}, as completions are drained together or apart"),
+    };
+    Ok(format!(
+        "{}/{} version {}\n  steps {steps}, edges {edges}, stages {stages}, fan-in up to \
+         {fan_in_max}, fan-out up to {fan_out_max}\nOne task, when every step completes at its \
+         first attempt:\n  step transitions        {}\n  task transitions        {task}\n  messages\
+         {:16}{}\n  dependency evaluations  {}\n",
+        template.namespace,
+        template.name,
+        template.version,
+        plan.step_transitions,
+        "",
+        plan.messages,
+        plan.dependency_evaluations
+    ))
+}
+
+/// A file's text, or that of every template below a folder, in the order of their paths.
+fn collect(path: &Path, sources: &mut Vec<Source>) -> Result<(), String> {
+    if !path.is_dir() {
+        sources.push(read(path)?);
+        return Ok(());
+    }
+    let before = sources.len();
+    let mut folders = vec![path.to_path_buf()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))? {
+            let entry = entry.map_err(|error| unreadable(&folder, &error))?;
+            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), &error))?;
+            let found = entry.path();
+            if kind.is_dir() {
+                folders.push(found);
+            } else if found.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+                files.push(found);
+            }
+        }
+    }
+    files.sort();
+    for file in files {
+        sources.push(read(&file)?);
+    }
+    if sources.len() == before {
+        return Err(format!("{}: no *.yaml or *.yml in this folder", path.display()));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Source, String> {
+    let text = File::open(path).and_then(read_bounded).map_err(|error| unreadable(path, &error))?;
+    Ok(Source { name: path.display().to_string(), text })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
