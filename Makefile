@@ -31,8 +31,12 @@ openapi: ## write engine/openapi.json anew from the code
 	@$(CARGO) run --quiet -p stepmark-engine --bin stepmark-orchestrator -- --openapi > openapi.tmp
 	@mv openapi.tmp engine/openapi.json
 
+schema: ## write the templates' JSON Schema anew from the code
+	@$(CARGO) run --quiet -p stepmark-harness -- workflow schema > schema.tmp
+	@mv schema.tmp fixtures/workflow.schema.json
+
 clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test lint up doctor openapi clean
+.PHONY: help setup bench test lint up doctor openapi schema clean

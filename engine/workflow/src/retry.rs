@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::state::StepState;
@@ -17,14 +18,17 @@ pub const BACKOFF_MS_MAX: u64 = 86_400_000;
 pub const LEASE_EXPIRIES_MAX: u32 = 5;
 
 /// How often, and how long apart, the attempts at one step are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included. 1 to [`ATTEMPTS_MAX`]; 3 unless told.
+    /// Attempts in all, the first included.
+    #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
     pub max_attempts: u32,
-    /// Longest wait after the first failed attempt, in milliseconds; 100 unless told.
+    /// Longest wait after the first failed attempt, in milliseconds.
+    #[schemars(range(max = BACKOFF_MS_MAX))]
     pub backoff_initial_ms: u64,
-    /// Longest wait after any attempt, in milliseconds; 30,000 unless told.
+    /// Longest wait after any attempt, in milliseconds.
+    #[schemars(range(max = BACKOFF_MS_MAX))]
     pub backoff_max_ms: u64,
 }
 

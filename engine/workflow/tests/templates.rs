@@ -170,7 +170,7 @@ fn what_is_no_template_at_all_is_said_plainly() {
     assert_eq!(errors(&with_steps("  []\n")), ["4:3: a template needs at least one step"]);
     assert_eq!(errors("name: [a\n").len(), 1);
     let twice = errors(&format!("{LINEAR}---\n{LINEAR}"));
-    assert_eq!(twice, ["17:1: a second document starts here, but one file holds one"]);
+    assert_eq!(twice, ["18:1: a second document starts here, but one file holds one"]);
 }
 
 #[test]

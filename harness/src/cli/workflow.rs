@@ -21,6 +21,8 @@ pub(super) enum WorkflowCommand {
     Check(CheckArgs),
     /// Draw a template's steps and edges.
     Graph(GraphArgs),
+    /// Print the JSON Schema of templates, with which an editor completes and checks them.
+    Schema,
     /// Tell a template's shape, and the work of one fault-free task.
     Plan(PlanArgs),
 }
@@ -71,6 +73,11 @@ pub(super) fn run(command: &WorkflowCommand) -> u8 {
             GraphFormat::Dot => drawing::dot(&template),
             GraphFormat::Svg => drawing::svg(&template),
         }),
+        WorkflowCommand::Schema => {
+            serde_json::to_string_pretty(&stepmark_workflow::template::schema())
+                .map(|schema| schema + "\n")
+                .map_err(|error| error.to_string())
+        }
         WorkflowCommand::Plan(args) => one(&args.path).and_then(|template| plan(args, &template)),
     };
     match done {

@@ -64,7 +64,7 @@ fn a_handler_that_no_worker_has_is_told_with_the_one_that_was_meant() {
     let registry = registry.display().to_string();
     let finished = workflow("handlers", &["check", &template, "--handlers", &registry]);
     assert_eq!(finished.code, Some(2));
-    let told = format!("{template}:7:14: no worker has a handler `square` in namespace");
+    let told = format!("{template}:8:14: no worker has a handler `square` in namespace");
     assert!(finished.stderr.contains(&told), "{}", finished.stderr);
     assert!(finished.stderr.contains("did you mean `squares`?"), "{}", finished.stderr);
     fs::write(&registry, "square\n").unwrap();

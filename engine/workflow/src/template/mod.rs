@@ -19,6 +19,7 @@ mod files;
 mod graph;
 mod read;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -44,32 +45,43 @@ pub const DESCRIPTION_BYTES_MAX: usize = 4_096;
 /// [`parse_all`] make one.
 ///
 /// As JSON it is the canonical definition: every field, with its default where none was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, description = "A workflow: its steps and what they wait for.")]
 #[non_exhaustive]
 pub struct Template {
     /// Whose template this is; a queue and its workers serve one namespace.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub namespace: String,
     /// The template's name in its namespace.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Which edition of it, from 1 on.
+    #[schemars(default = "first_version", range(min = 1))]
     pub version: i32,
-    /// What it is for; empty unless told.
+    /// What it is for.
+    #[schemars(default, length(max = DESCRIPTION_BYTES_MAX))]
     pub description: String,
     /// The steps in the order of the file; a step's number is its place in it, from 0 on.
+    #[schemars(length(min = 1, max = STEPS_MAX))]
     pub steps: Vec<StepTemplate>,
 }
 
 /// One step of a template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StepTemplate {
     /// The step's name in its template.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// The handler that a worker runs for it.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub handler: String,
     /// The steps that must be Complete before this one runs, in the order of the file.
+    #[schemars(default, extend("uniqueItems" = true))]
     pub depends_on: Vec<String>,
     /// How it is tried again.
+    #[schemars(default)]
     pub retry: RetryPolicy,
     /// The numbers of the steps in `depends_on`, in the same order.
     #[serde(skip)]
@@ -128,6 +140,20 @@ impl Template {
     pub fn step_no(&self, name: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.name == name)
     }
+}
+
+/// What [`is_name`] takes, as a regular expression.
+const NAME_PATTERN: &str = "^[a-z][a-z0-9_]{0,62}$";
+
+const fn first_version() -> i32 {
+    1
+}
+
+/// The JSON Schema of template files, for editors. It says what a file looks like; that its steps
+/// make a graph is for [`Template::parse`] to see.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Template).to_value()
 }
 
 /// Whether `name` can name a namespace, template, step or handler: `^[a-z][a-z0-9_]{0,62}$`.
