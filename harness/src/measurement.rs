@@ -339,7 +339,10 @@ impl Seen {
                 if self.warm {
                     self.measured.insert(name.clone());
                 }
-                self.asked.insert(name);
+                // The sets would hide that many requests share one task.
+                if !self.asked.insert(name.clone()) {
+                    self.wrong.push((name, Wrong::Repeated));
+                }
             }
         }
     }

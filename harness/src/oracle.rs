@@ -148,6 +148,9 @@ pub enum Wrong {
         /// How often it became Complete.
         times: usize,
     },
+    /// The task was the answer to another request already.
+    #[error("the task answers more than one request")]
+    Repeated,
     /// The client was told of a task that the database does not have.
     #[error("the database has lost the task")]
     Lost,

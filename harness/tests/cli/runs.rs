@@ -57,6 +57,12 @@ fn a_task_that_the_database_has_lost_makes_the_run_invalid() {
 }
 
 #[test]
+fn one_task_that_answers_every_request_makes_the_run_invalid() {
+    let finished = bench("one_task", "one_task").output();
+    finished.assert_invalid("the task answers more than one request");
+}
+
+#[test]
 fn messages_too_many_in_one_task_breaks_the_budget() {
     let finished = bench("extra_message", "extra_message").output();
     assert_eq!(finished.code, Some(1), "{finished:?}");
