@@ -71,6 +71,14 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// Whether servers, programs or the disk are at fault, so that the next run would fail as well.
+    /// Else it is this run's own failure: an instance died, or does not answer.
+    pub fn is_of_the_environment(&self) -> bool {
+        !matches!(self, RunError::GivenUp | RunError::Floor(FloorError::Http(_)))
+    }
+}
+
 /// Most tasks of a stretch that are accounted one by one.
 const ACCOUNTED_MAX: u64 = 50;
 /// Their numbers begin here, beyond all that are timed.

@@ -181,7 +181,8 @@ impl Suite {
         Ok(self.report)
     }
 
-    fn add_failed(&mut self, scenario: &Scenario, plan: Plan, faults: Vec<String>) {
+    /// Takes a run into the report that failed, for these reasons.
+    pub fn add_failed(&mut self, scenario: &Scenario, plan: Plan, faults: Vec<String>) {
         let seen = Observations::failed(faults);
         self.report.runs.push(verdict::judge(scenario, plan, &seen));
     }

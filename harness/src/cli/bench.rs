@@ -54,6 +54,12 @@ enum Brokers {
     Both,
 }
 
+/// Why not every run was begun.
+enum BrokenOff {
+    Interrupted,
+    Environment(String),
+}
+
 pub(super) async fn run(args: BenchArgs) -> u8 {
     let root = root();
     let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
@@ -72,8 +78,10 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
         () = interrupted() => return complain(INVALID, &"interrupted before the first run"),
     };
     let finished = tokio::select! {
-        finished = measure(&mut suite, &args, &scenarios) => finished,
-        () = interrupted() => Err("interrupted: what was measured before stands".to_owned()),
+        finished = measure(&mut suite, &args, &scenarios) => {
+            finished.map_err(BrokenOff::Environment)
+        }
+        () = interrupted() => Err(BrokenOff::Interrupted),
     };
     let report = match suite.close().await {
         Ok(report) => report,
@@ -90,8 +98,10 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
     println!("report: {}", report_folder.display());
     match finished {
         Ok(()) => report.exit_code(),
-        Err(why) if why.starts_with("interrupted") => complain(INVALID, &why),
-        Err(why) => complain(ENVIRONMENT, &why),
+        Err(BrokenOff::Interrupted) => {
+            complain(INVALID, &"interrupted: what was measured before stands")
+        }
+        Err(BrokenOff::Environment(why)) => complain(ENVIRONMENT, &why),
     }
 }
 
@@ -146,7 +156,14 @@ async fn run_one(
     let mut progress = Progress::new();
     let name = format!("{} on {}", scenario.name, plan.broker.name());
     progress.say(&format!("{name}: cluster, warm-up, floor"));
-    let mut run = suite.start(scenario, plan).await.map_err(|error| error.to_string())?;
+    let mut run = match suite.start(scenario, plan).await {
+        Ok(run) => run,
+        Err(error) if error.is_of_the_environment() => return Err(error.to_string()),
+        Err(error) => {
+            suite.add_failed(scenario, plan, vec![error.to_string()]);
+            return Ok(());
+        }
+    };
     for instance in run.instances() {
         progress.say(&format!("  {instance}"));
     }

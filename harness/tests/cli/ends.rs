@@ -48,6 +48,16 @@ fn an_orchestrator_that_does_not_come_back_ends_the_run_at_once() {
 }
 
 #[test]
+fn an_orchestrator_that_is_given_up_during_the_warm_up_fails_its_run_and_no_other() {
+    let mut program = bench("dies_warming_up", "dies_warming_up");
+    program.command.args(["--scenario", "diamond_rust"]);
+    let finished = program.output();
+    finished.assert_invalid("an instance was given up");
+    assert!(finished.stderr.contains("orchestrator-1 was given up"), "{finished:?}");
+    assert_eq!(finished.runs().len(), 2, "{finished:?}");
+}
+
+#[test]
 fn after_a_run_nothing_is_left() {
     let run = bench("nothing_left", "").start_until(UNDER_WAY);
     let pids = descendants(run.child.id());

@@ -97,6 +97,9 @@ async fn main() -> Result<()> {
     if std::env::var("SCRIPTED_FAULT").is_ok_and(|script| script == "no_start") {
         anyhow::bail!("the script says that this does not start");
     }
+    if std::env::var("SCRIPTED_FAULT").is_ok_and(|script| script == "never_ready") {
+        return std::future::pending().await;
+    }
     let app = if name.ends_with("stepmark-worker-rust") {
         Router::new().route("/healthz", get(|| async { "ok" }))
     } else {
@@ -146,6 +149,9 @@ async fn create(State(script): State<Arc<Script>>, Json(body): Json<Value>) -> J
 async fn play(script: &Script, task_uuid: Uuid) -> Result<()> {
     let number = script.tasks.fetch_add(1, Ordering::Relaxed);
     let spoiled = |fault: &str| script.fault == fault && number == SPOILED_TASK;
+    if script.fault == "dies_warming_up" {
+        std::process::exit(7);
+    }
     if spoiled("lost_task") {
         return Ok(());
     }
