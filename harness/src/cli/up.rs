@@ -46,6 +46,7 @@ pub(super) async fn run(args: UpArgs) -> u8 {
 }
 
 async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
+    let settings = settings(args)?;
     let environment = args.environment.clone();
     let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await??;
     let logs = args.logs.clone().unwrap_or_else(|| new_folder(&root()).join("logs"));
@@ -54,46 +55,51 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
     let guardian = Arc::new(Guardian::start().map_err(EnvironmentError::Guardian)?);
     let mut choice = args.environment.choice();
     println!("backend     {} ({})", choice.backend.name(), choice.why);
+    // Outside of the future, so that it is removed even when that is broken off.
+    let mut database = None;
     let up = async {
         let postgres = choice.backend.postgres().await?;
         let amqp_url = match args.broker {
             Broker::Pgmq => None,
             Broker::Rabbitmq => Some(choice.backend.rabbitmq().await?.amqp_url),
         };
-        let database = RunDatabase::create(&postgres.admin_url).await?;
+        let database = database.insert(RunDatabase::create(&postgres.admin_url).await?);
         let connections = Connections {
             database_url: database.engine_url.clone(),
             broker: args.broker,
             rabbitmq_url: amqp_url,
-            settings: settings(args)?,
+            settings,
         };
         let topology = Topology {
             orchestrators: args.orchestrators,
             workers: BTreeMap::from([(Language::Rust, args.workers)]),
         };
-        let cluster = Cluster::start(&binaries, &topology, &connections, &logs, &guardian).await;
-        match cluster {
-            Ok(cluster) => Ok((database, connections, cluster)),
-            Err(error) => {
-                database.remove().await?;
-                Err(anyhow::Error::from(error))
+        let cluster = Cluster::start(&binaries, &topology, &connections, &logs, &guardian).await?;
+        anyhow::Ok((connections, cluster))
+    };
+    let up = tokio::select! {
+        up = up => up.map(Some),
+        () = interrupted() => Ok(None),
+    };
+    let ended = match up {
+        Ok(Some((connections, cluster))) => {
+            introduce(&cluster, &connections, &logs);
+            if args.templates.is_none() {
+                show_request(&cluster);
             }
+            println!("\nCtrl-C ends everything.");
+            interrupted().await;
+            eprintln!("stopping");
+            cluster.stop().await;
+            Ok(())
         }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
     };
-    let (database, connections, cluster) = tokio::select! {
-        up = up => up?,
-        () = interrupted() => return Ok(()),
-    };
-    introduce(&cluster, &connections, &logs);
-    if args.templates.is_none() {
-        show_request(&cluster);
+    if let Some(database) = database {
+        database.remove().await?;
     }
-    println!("\nCtrl-C ends everything.");
-    interrupted().await;
-    eprintln!("stopping");
-    cluster.stop().await;
-    database.remove().await?;
-    Ok(())
+    ended
 }
 
 /// What the instances are told beyond their connections.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
 use stepmark_servers::{Postgres, PostgresBinaries, PostgresOptions};
 
 use crate::program::{bench, stepmark};
@@ -104,20 +105,48 @@ fn a_server_without_durability_is_refused_with_the_setting_by_name() {
 #[test]
 fn an_external_server_is_used_and_left_as_it_was_and_a_missing_broker_is_told() {
     let postgres = start_postgres(PostgresOptions::default());
-    let leftovers = "SELECT datname FROM pg_database WHERE datname LIKE 'stepmark%' UNION ALL \
-                     SELECT rolname FROM pg_roles WHERE rolname LIKE 'stepmark%';\n";
     let mut program = bench("external", "");
     let url = postgres.superuser_url("postgres");
     program.command.args(["--backend", "auto", "--database-url", &url, "--broker", "both"]);
     let finished = program.output();
     assert!(finished.stdout.contains("external: --database-url names a server"), "{finished:?}");
-    let left = psql(&postgres, leftovers);
-    assert_eq!(String::from_utf8_lossy(&left.stdout).trim(), "");
+    assert_nothing_left(&postgres);
     let [on_pgmq, on_rabbitmq] = &finished.runs()[..] else { panic!("{finished:?}") };
     assert_eq!(on_pgmq["correct"], true, "{on_pgmq}");
     assert_eq!(on_rabbitmq["status"], "incomplete", "{on_rabbitmq}");
     assert!(on_rabbitmq["problems"][0].as_str().unwrap().contains("--rabbitmq-url"));
     assert_eq!(finished.code, Some(2), "{finished:?}");
+}
+
+#[test]
+fn up_leaves_an_external_server_as_it_was_however_it_ends() {
+    let postgres = start_postgres(PostgresOptions::default());
+    let url = postgres.superuser_url("postgres");
+    let up = |fault: &str| {
+        let mut program = stepmark("up_external");
+        let logs = program.folder.join("logs");
+        program.command.args(["up", "--database-url", &url, "--logs"]).arg(logs);
+        program.command.env("SCRIPTED_FAULT", fault);
+        program
+    };
+    let mut program = up("");
+    program.command.args(["--templates", "/nowhere/at/all"]);
+    assert_eq!(program.output().code, Some(3));
+    assert_nothing_left(&postgres);
+
+    assert_eq!(up("no_start").output().code, Some(3));
+    assert_nothing_left(&postgres);
+
+    let mut program = up("never_ready");
+    let mut child = program.command.spawn().unwrap();
+    // The log is there when the cluster is about to start.
+    while !program.folder.join("logs/orchestrator-1.log").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_nothing_left(&postgres);
 }
 
 #[test]
@@ -148,6 +177,15 @@ fn doctor_names_what_each_backend_would_use() {
 fn start_postgres(options: PostgresOptions) -> Postgres {
     let binaries = PostgresBinaries::find(None).unwrap();
     Postgres::start(&binaries, options).unwrap()
+}
+
+/// Asserts that the harness has no database and no role on this server.
+fn assert_nothing_left(postgres: &Postgres) {
+    let leftovers = "SELECT datname FROM pg_database WHERE datname LIKE 'stepmark%' UNION ALL \
+                     SELECT rolname FROM pg_roles WHERE rolname LIKE 'stepmark%';\n";
+    let left = psql(postgres, leftovers);
+    assert!(left.status.success());
+    assert_eq!(String::from_utf8_lossy(&left.stdout).trim(), "");
 }
 
 fn psql(postgres: &Postgres, sql: &str) -> std::process::Output {
