@@ -1,8 +1,10 @@
 //! `cargo bench`: all scenarios on both brokers, through criterion.
 //!
 //! Every task is checked and accounted as with `stepmark bench`, and the same report is written.
-//! Exit codes and environment variables are those of `stepmark`.
+//! Exit codes and environment variables are those of `stepmark`. A run that fails under criterion
+//! ends the program.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,15 +23,19 @@ use tokio::runtime::Runtime;
 const WARMUP_TASKS: u64 = 100;
 /// After so many tasks comes the floor's second round.
 const TASKS_BEFORE_SECOND_FLOOR: u64 = 100;
+/// Why there is a suite at every call.
+const ONE_REPORT: &str = "the program ends with the suite";
 
 fn main() -> ExitCode {
     match run() {
         Ok(code) => code.into(),
-        Err(error) => {
-            eprintln!("stepmark: {error:#}");
-            ENVIRONMENT.into()
-        }
+        Err(error) => complain(&error).into(),
     }
+}
+
+fn complain(error: &anyhow::Error) -> u8 {
+    eprintln!("stepmark: {error:#}");
+    ENVIRONMENT
 }
 
 fn run() -> anyhow::Result<u8> {
@@ -50,7 +56,8 @@ fn run() -> anyhow::Result<u8> {
         Some(folder) => Binaries::in_folder(&root, folder.as_ref())?,
         None => Binaries::build(&root)?,
     };
-    let mut suite = runtime.block_on(Suite::open(binaries, choice, &folder))?;
+    let suite = runtime.block_on(Suite::open(binaries, choice, &folder))?;
+    let mut bench = Bench { runtime, suite: Some(suite), root, folder };
     let mut criterion = Criterion::default()
         .sample_size(50)
         .warm_up_time(Duration::from_secs(1))
@@ -58,83 +65,129 @@ fn run() -> anyhow::Result<u8> {
         .configure_from_args();
     for broker in [Broker::Pgmq, Broker::Rabbitmq] {
         for scenario in &scenarios {
-            bench(&mut criterion, &runtime, &mut suite, scenario, broker);
+            bench.run(&mut criterion, scenario, broker);
         }
     }
-    if suite.runs().is_empty() {
-        return Ok(cli::GOOD);
+    if bench.with_suite(async |suite| suite.runs().is_empty()) {
+        // Without --bench, criterion only tests.
+        if !has_flag("--bench") || has_flag("--test") || has_flag("--list") {
+            return Ok(cli::GOOD);
+        }
+        eprintln!("stepmark: nothing was run");
+        return Ok(INVALID);
     }
-    let report = runtime.block_on(suite.close())?;
-    println!("\n{}", Terminal.render(&report));
-    cli::latest_link(&root, &folder)?;
-    println!("report: {}", folder.display());
+    let code = bench.close()?;
     criterion.final_summary();
-    Ok(report.exit_code())
+    Ok(code)
 }
 
-fn bench(
-    criterion: &mut Criterion,
-    runtime: &Runtime,
-    suite: &mut Suite,
-    scenario: &Scenario,
-    broker: Broker,
-) {
-    let plan = Plan { broker, concurrency: 1, warmup: WARMUP_TASKS };
-    let mut run = None;
-    let mut failed = None;
-    let name = format!("{}/{}", scenario.name, broker.name());
-    // Criterion sizes its samples by its warm-up, so a cluster's start must not fall into that.
-    if is_asked_for(&name) {
-        match runtime.block_on(suite.start(scenario, plan)) {
-            Ok(started) => run = Some(started),
-            Err(error) => failed = Some(error),
-        }
-    }
-    criterion.bench_function(&name, |bencher| {
-        bencher.iter_custom(|tasks| {
-            if failed.is_some() {
-                return Duration::from_nanos(tasks);
+/// What all benchmarks share.
+struct Bench {
+    runtime: Runtime,
+    /// There until the report is written.
+    suite: Option<Suite>,
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn run(&mut self, criterion: &mut Criterion, scenario: &Scenario, broker: Broker) {
+        let plan = Plan { broker, concurrency: 1, warmup: WARMUP_TASKS };
+        let mut run = None;
+        let name = format!("{}/{}", scenario.name, broker.name());
+        // Criterion sizes its samples by its warm-up, so a cluster's start must not fall into it.
+        if is_asked_for(&name) {
+            match self.start(scenario, plan) {
+                Ok(started) => run = Some(started),
+                Err(error) => return self.add_missing(scenario, plan, &error),
             }
-            match runtime.block_on(drive(suite, &mut run, scenario, plan, tasks)) {
-                Ok(busy) => busy,
-                Err(error) => {
-                    failed = Some(error);
-                    Duration::from_nanos(tasks)
+        }
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter_custom(|tasks| {
+                let under_way = match run.take() {
+                    Some(run) => Ok(run),
+                    None => self.start(scenario, plan),
+                };
+                let mut under_way = under_way.unwrap_or_else(|error| {
+                    self.add_missing(scenario, plan, &error);
+                    self.end()
+                });
+                match self.runtime.block_on(drive(&mut under_way, tasks)) {
+                    Ok(busy) => {
+                        run = Some(under_way);
+                        busy
+                    }
+                    Err(error) => {
+                        self.with_suite(async |suite| {
+                            suite.abandon(scenario, plan, under_way, &error).await;
+                        });
+                        self.end()
+                    }
                 }
+            });
+        });
+        let Some(run) = run else {
+            return;
+        };
+        self.with_suite(async |suite| {
+            if run.tasks() > 0 {
+                suite.finish(scenario, plan, run).await;
+            } else {
+                // Criterion's filter has left it out after all.
+                drop(run);
+                suite.clean_up().await;
             }
         });
-    });
-    runtime.block_on(async {
-        match (run, failed) {
-            (None, None) => {}
-            (None, Some(error)) => suite.add_missing(scenario, plan, &error.to_string()),
-            // Criterion's filter has left it out after all.
-            (Some(run), None) if run.tasks() == 0 => drop(run),
-            (Some(run), Some(error)) => suite.abandon(scenario, plan, run, &error).await,
-            (Some(run), None) => suite.finish(scenario, plan, run).await,
-        }
-    });
+    }
+
+    fn start(&mut self, scenario: &Scenario, plan: Plan) -> Result<Measurement, RunError> {
+        self.with_suite(async |suite| suite.start(scenario, plan).await)
+    }
+
+    fn add_missing(&mut self, scenario: &Scenario, plan: Plan, error: &RunError) {
+        self.with_suite(async |suite| suite.add_missing(scenario, plan, &error.to_string()));
+    }
+
+    /// Ends the program when a run has failed under criterion, which has no way to be told so: it
+    /// would print and keep whatever time it was given.
+    fn end(&mut self) -> ! {
+        let code = self.close().unwrap_or_else(|error| complain(&error));
+        std::process::exit(code.into())
+    }
+
+    /// Writes the report and ends the servers; the exit code that the report calls for.
+    fn close(&mut self) -> anyhow::Result<u8> {
+        let suite = self.suite.take().expect(ONE_REPORT);
+        let report = self.runtime.block_on(suite.close())?;
+        println!("\n{}", Terminal.render(&report));
+        println!("criterion's lines stand only for runs that stand in this report");
+        cli::latest_link(&self.root, &self.folder)?;
+        println!("report: {}", self.folder.display());
+        Ok(report.exit_code())
+    }
+
+    fn with_suite<T>(&mut self, call: impl AsyncFnOnce(&mut Suite) -> T) -> T {
+        let suite = self.suite.as_mut().expect(ONE_REPORT);
+        self.runtime.block_on(call(suite))
+    }
+}
+
+fn has_flag(flag: &str) -> bool {
+    std::env::args().any(|argument| argument == flag)
 }
 
 /// Whether a word of the command line is a part of the name, or there is none. A guess at
 /// criterion's filter, which it does not tell: a run that is left out here starts when criterion
 /// calls for it.
 fn is_asked_for(name: &str) -> bool {
+    if has_flag("--list") {
+        return false;
+    }
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
     words.peek().is_none() || words.any(|word| name.contains(&word))
 }
 
-async fn drive(
-    suite: &mut Suite,
-    run: &mut Option<Measurement>,
-    scenario: &Scenario,
-    plan: Plan,
-    tasks: u64,
-) -> Result<Duration, RunError> {
-    let run = match run {
-        Some(run) => run,
-        None => run.insert(suite.start(scenario, plan).await?),
-    };
+async fn drive(run: &mut Measurement, tasks: u64) -> Result<Duration, RunError> {
     if run.floor_rounds() == 1 && run.tasks() >= TASKS_BEFORE_SECOND_FLOOR {
         run.measure_floor().await?;
     }
