@@ -73,6 +73,7 @@ impl Suite {
                 backend: choice.backend.name().to_owned(),
                 why: choice.why.clone(),
                 postgres: ServerFacts { version: facts.version, settings: facts.settings },
+                postgres_transport: facts.transport,
                 rabbitmq: None,
             },
             runs: Vec::new(),

@@ -23,6 +23,8 @@ pub struct PostgresFacts {
     pub version_num: i32,
     /// The version as text, such as `15.12 (Debian 15.12-0+deb12u2)`.
     pub version: String,
+    /// What the harness and the engine reach it over: `unix socket` or `tcp`.
+    pub transport: String,
     /// The settings that bear on speed and durability.
     pub settings: BTreeMap<String, String>,
 }
@@ -37,8 +39,9 @@ impl PostgresFacts {
         let failed = |error| EnvironmentError::Postgres { what, error };
         let rows: Vec<(String, String)> =
             sqlx::query_as(READ_SETTINGS).fetch_all(&mut *connection).await.map_err(failed)?;
-        let (version, version_num): (String, String) = sqlx::query_as(
-            "SELECT current_setting('server_version'), current_setting('server_version_num')",
+        let (version, version_num, transport): (String, String, String) = sqlx::query_as(
+            "SELECT current_setting('server_version'), current_setting('server_version_num'),
+                CASE WHEN inet_server_addr() IS NULL THEN 'unix socket' ELSE 'tcp' END",
         )
         .fetch_one(&mut *connection)
         .await
@@ -49,7 +52,7 @@ impl PostgresFacts {
             return Err(EnvironmentError::Weakened { settings: weakened.join(", ") });
         }
         let version_num = version_num.parse().unwrap_or_default();
-        Ok(PostgresFacts { version_num, version, settings })
+        Ok(PostgresFacts { version_num, version, transport, settings })
     }
 
     /// Whether the library that counts statements is loaded.

@@ -17,7 +17,7 @@ pub const DRIFT_RATIO_MAX: f64 = 1.25;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Floor {
     /// A prepared one-row INSERT, committed durably, over the same kind of connection as the
-    /// engine's (TCP).
+    /// engine's: the Unix socket of a private server, the URL's way to one that was told.
     pub commit_ms: Option<f64>,
     /// A prepared `SELECT 1` over the same connection.
     pub sql_round_trip_ms: Option<f64>,

@@ -52,6 +52,8 @@ pub struct Environment {
     pub why: String,
     /// PostgreSQL, as read back from the server.
     pub postgres: ServerFacts,
+    /// What PostgreSQL is reached over: `unix socket` or `tcp`.
+    pub postgres_transport: String,
     /// RabbitMQ, where it was used.
     pub rabbitmq: Option<ServerFacts>,
 }

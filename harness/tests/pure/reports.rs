@@ -37,6 +37,7 @@ fn report() -> Report {
                 version: "15.18".to_owned(),
                 settings: BTreeMap::from(settings),
             },
+            postgres_transport: "unix socket".to_owned(),
             rabbitmq: None,
         },
         runs: vec![
