@@ -1,7 +1,6 @@
 //! The program `stepmark`: flags, signals, exit codes.
 //!
-//! Exit codes: 0 good, 1 regression or budget broken, 2 invalid or incomplete (also: bad input),
-//! 3 environment.
+//! Exit codes: 0 good, 1 budget broken, 2 invalid or incomplete (also: bad input), 3 environment.
 
 mod bench;
 mod doctor;

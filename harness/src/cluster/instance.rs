@@ -84,7 +84,6 @@ pub(super) struct Program {
 pub struct Instance {
     name: String,
     url: String,
-    log: PathBuf,
     pid: Arc<Mutex<Option<u32>>>,
     stopping: CancellationToken,
     supervisor: JoinHandle<()>,
@@ -100,13 +99,13 @@ impl Instance {
         // Started again it has to be found where it was.
         let address = url.trim_start_matches("http://").to_owned();
         program.environment.insert("STEPMARK_LISTEN", address);
-        let (name, log) = (program.name.clone(), program.log.clone());
+        let name = program.name.clone();
         let pid = Arc::new(Mutex::new(child.id()));
         let stopping = CancellationToken::new();
         let watch =
             Supervisor { program, guardian, faults, pid: pid.clone(), stop: stopping.clone() };
         let supervisor = tokio::spawn(watch.run(child));
-        Ok(Instance { name, url, log, pid, stopping, supervisor })
+        Ok(Instance { name, url, pid, stopping, supervisor })
     }
 
     /// The instance's name.
@@ -117,11 +116,6 @@ impl Instance {
     /// Its base URL, which stays the same when it is started again.
     pub fn url(&self) -> String {
         self.url.clone()
-    }
-
-    /// Its log file.
-    pub fn log(&self) -> &PathBuf {
-        &self.log
     }
 
     /// Its process id; none while it is being started again.

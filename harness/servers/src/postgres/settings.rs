@@ -23,16 +23,6 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("log_timezone", "UTC"),
 ];
 
-/// Which statements `pg_stat_statements` counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StatementTracking {
-    /// Those that a client sends: one a round trip, however much a function does inside it.
-    #[default]
-    Top,
-    /// Those inside functions as well, each counted beside the call that it is part of.
-    All,
-}
-
 /// How to start a [`super::Postgres`].
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
@@ -41,8 +31,6 @@ pub struct PostgresOptions {
     /// Where the server's directory is made; by default `STEPMARK_TMP`, else /tmp (or /var/tmp
     /// where /tmp is memory).
     pub base_dir: Option<PathBuf>,
-    /// Which statements are counted.
-    pub statement_tracking: StatementTracking,
 }
 
 impl PostgresOptions {
@@ -72,11 +60,8 @@ impl PostgresOptions {
         }
         if binaries.has_statement_statistics {
             line("shared_preload_libraries", "pg_stat_statements");
-            let tracking = match self.statement_tracking {
-                StatementTracking::Top => "top",
-                StatementTracking::All => "all",
-            };
-            line("pg_stat_statements.track", tracking);
+            // Those that a client sends: one a round trip, however much a function does inside.
+            line("pg_stat_statements.track", "top");
         }
         for (setting, value) in &self.settings {
             line(setting, value);
