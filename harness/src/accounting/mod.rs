@@ -12,9 +12,10 @@ mod postgres;
 mod prometheus;
 
 use std::collections::BTreeMap;
+use std::ops::Add;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::broker::Broker;
 use crate::client::Client;
@@ -30,9 +31,14 @@ pub use prometheus::label;
 /// flush of a backend (PGSTAT_IDLE_INTERVAL, 10 s) and some slack.
 pub const SETTLE: Duration = Duration::from_millis(10_500);
 
-/// How often a reading is taken again, 1 ms apart, until two agree: what the engine does after it
-/// said Complete (acknowledging messages, say) belongs to the task.
-const STABLE_READINGS_MAX: u32 = 50;
+/// A reading stands once nothing has changed for this long: what the engine does after it said
+/// Complete belongs to the task. On PGMQ that follows at once.
+const QUIET_PGMQ: Duration = Duration::from_millis(1);
+/// On RabbitMQ the engine acknowledges messages, and clears the outbox of them, each up to 50 ms
+/// after its task.
+const QUIET_RABBITMQ: Duration = Duration::from_millis(110);
+/// A reading is not waited for any longer: servers have work of their own.
+const QUIET_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Keeps the accounts of one run.
 #[derive(Debug)]
@@ -60,7 +66,8 @@ struct Mark {
     busy: Busy,
 }
 
-#[derive(Debug, Default)]
+/// What was spent in all stretches. A count that fails in one of them fails for the run.
+#[derive(Debug)]
 struct Totals {
     statements: Option<i64>,
     wal_bytes: i64,
@@ -79,6 +86,19 @@ pub struct Balance {
     pub gaps: Vec<String>,
     /// The share of the machine's CPU that other processes took while load was on, 0 to 1.
     pub others_share: f64,
+}
+
+impl Totals {
+    fn new() -> Totals {
+        Totals {
+            statements: Some(0),
+            wal_bytes: 0,
+            messages: Some(0.0),
+            cpu_ms: BTreeMap::new(),
+            others_ms: 0.0,
+            given_ms: 0.0,
+        }
+    }
 }
 
 impl Accountant {
@@ -110,7 +130,7 @@ impl Accountant {
             http_calls: client.calls(),
             since: None,
             last,
-            total: Totals::default(),
+            total: Totals::new(),
             each: BTreeMap::new(),
         })
     }
@@ -157,21 +177,20 @@ impl Accountant {
         let (others, given) = self.processes.busy().others_since(mark.busy);
         let spent = self.stable().await?.since(mark.reading);
         let published = self.published(client).await;
+        let messages = match self.broker {
+            Broker::Pgmq => spent.messages.map(|count| count as f64),
+            Broker::Rabbitmq => published.zip(mark.published).map(|(now, then)| now - then),
+        };
         let total = &mut self.total;
         total.others_ms += others;
         total.given_ms += given;
         total.statements = sum(total.statements, spent.statements);
         total.wal_bytes += spent.wal_position;
-        let messages = match self.broker {
-            Broker::Pgmq => spent.messages.map(|count| count as f64),
-            Broker::Rabbitmq => published.zip(mark.published).map(|(now, then)| now - then),
-        };
-        total.messages = messages.map(|count| count + total.messages.unwrap_or_default());
+        total.messages = sum(total.messages, messages);
         for (name, now) in cpu {
-            let spent =
-                now.zip(mark.cpu.get(&name).copied().flatten()).map(|(now, then)| now - then);
-            let before = total.cpu_ms.get(&name).copied().flatten().unwrap_or_default();
-            total.cpu_ms.insert(name, spent.map(|spent| before + spent));
+            let then = mark.cpu.get(&name).copied().flatten();
+            let total = total.cpu_ms.entry(name).or_insert(Some(0.0));
+            *total = sum(*total, now.zip(then).map(|(now, then)| now - then));
         }
         Ok(())
     }
@@ -220,14 +239,19 @@ impl Accountant {
     }
 
     async fn stable(&mut self) -> Result<Reading, EnvironmentError> {
+        let quiet = match self.broker {
+            Broker::Pgmq => QUIET_PGMQ,
+            Broker::Rabbitmq => QUIET_RABBITMQ,
+        };
+        let began = Instant::now();
         let mut last = self.counters.read().await?;
-        for _ in 0..STABLE_READINGS_MAX {
+        let mut since = Instant::now();
+        while since.elapsed() < quiet && began.elapsed() < QUIET_WAIT_MAX {
             sleep(Duration::from_millis(1)).await;
             let now = self.counters.read().await?;
-            if now == last {
-                break;
+            if now != last {
+                (last, since) = (now, Instant::now());
             }
-            last = now;
         }
         Ok(last)
     }
@@ -280,6 +304,19 @@ fn gaps(mean: &Work, broker: Broker) -> Vec<String> {
     gaps
 }
 
-fn sum(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    b.map(|b| a.unwrap_or_default() + b)
+/// Nothing where either is missing, so that a gap stays one however much follows it.
+fn sum<T: Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
+    Some(a? + b?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_failed_in_one_stretch_is_not_taken_up_again_by_the_next() {
+        let stretches = [Some(3), None, Some(4)];
+        assert_eq!(stretches.into_iter().fold(Totals::new().statements, sum), None);
+        assert_eq!([Some(3), Some(4)].into_iter().fold(Totals::new().statements, sum), Some(7));
+    }
 }
