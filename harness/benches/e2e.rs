@@ -57,7 +57,7 @@ fn run() -> anyhow::Result<u8> {
         None => Binaries::build(&root)?,
     };
     let suite = runtime.block_on(Suite::open(binaries, choice, &folder))?;
-    let mut bench = Bench { runtime, suite: Some(suite), root, folder };
+    let mut bench = Bench { suite: Some(suite), runtime, code: cli::GOOD, root, folder };
     let mut criterion = Criterion::default()
         .sample_size(50)
         .warm_up_time(Duration::from_secs(1))
@@ -83,9 +83,11 @@ fn run() -> anyhow::Result<u8> {
 
 /// What all benchmarks share.
 struct Bench {
-    runtime: Runtime,
     /// There until the report is written.
     suite: Option<Suite>,
+    runtime: Runtime,
+    /// The exit code where the report calls for none that is higher.
+    code: u8,
     root: PathBuf,
     folder: PathBuf,
 }
@@ -146,6 +148,10 @@ impl Bench {
 
     fn add_missing(&mut self, scenario: &Scenario, plan: Plan, error: &RunError) {
         self.with_suite(async |suite| suite.add_missing(scenario, plan, &error.to_string()));
+        // A broker that is missing leaves a report that is incomplete, as with `stepmark bench`.
+        if error.is_of_the_environment() && !matches!(error, RunError::Environment(_)) {
+            self.code = ENVIRONMENT;
+        }
     }
 
     /// Ends the program when a run has failed under criterion, which has no way to be told so: it
@@ -155,7 +161,7 @@ impl Bench {
         std::process::exit(code.into())
     }
 
-    /// Writes the report and ends the servers; the exit code that the report calls for.
+    /// Writes the report and ends the servers; the exit code that the runs call for.
     fn close(&mut self) -> anyhow::Result<u8> {
         let suite = self.suite.take().expect(ONE_REPORT);
         let report = self.runtime.block_on(suite.close())?;
@@ -163,7 +169,7 @@ impl Bench {
         println!("criterion's lines stand only for runs that stand in this report");
         cli::latest_link(&self.root, &self.folder)?;
         println!("report: {}", self.folder.display());
-        Ok(report.exit_code())
+        Ok(report.exit_code().max(self.code))
     }
 
     fn with_suite<T>(&mut self, call: impl AsyncFnOnce(&mut Suite) -> T) -> T {
