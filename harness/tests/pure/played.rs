@@ -74,7 +74,7 @@ pub fn observations(samples: u64) -> Observations {
         task_transitions: Some(14.0),
         messages: Some(8.0),
         dependency_evaluations: Some(4.0),
-        sql_statements: Some(24.5),
+        sql_statements: Some(14.5),
         commits: Some(21.25),
         wal_flushes: Some(6.0),
         wal_bytes: Some(14_336.0),
@@ -85,7 +85,7 @@ pub fn observations(samples: u64) -> Observations {
         ("step_transitions", Spread { min: 16.0, p50: 16.0, max: 16.0 }),
         ("task_transitions", Spread { min: 14.0, p50: 14.0, max: 14.0 }),
         ("messages", Spread { min: 8.0, p50: 8.0, max: 8.0 }),
-        ("sql_statements", Spread { min: 24.0, p50: 24.0, max: 27.0 }),
+        ("sql_statements", Spread { min: 14.0, p50: 14.0, max: 17.0 }),
     ]);
     let cpu_ms_by_process = BTreeMap::from([
         ("orchestrator-1".to_owned(), Some(4.5)),
