@@ -139,7 +139,7 @@ impl Measurement {
             database_url: database.engine_url.clone(),
             broker: plan.broker,
             rabbitmq_url: amqp_url.clone(),
-            settings: BTreeMap::new(),
+            settings: BTreeMap::from([("STEPMARK_QUEUE_PREFIX", database.queue_prefix())]),
         };
         let cluster =
             Cluster::start(binaries, &scenario.topology, &connections, &logs, guardian).await?;

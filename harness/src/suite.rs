@@ -109,7 +109,8 @@ impl Suite {
         plan: Plan,
     ) -> Result<Measurement, RunError> {
         let servers = self.servers(plan.broker).await?;
-        let database = RunDatabase::create(&servers.postgres.admin_url).await?;
+        let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
+        let database = RunDatabase::create(&servers.postgres.admin_url, amqp_url).await?;
         self.database = Some(database.clone());
         let (binaries, logs) = (&self.binaries, self.folder.join("logs"));
         let guardian = &self.guardian;
@@ -162,7 +163,7 @@ impl Suite {
         if let Some(database) = self.database.take()
             && let Err(error) = database.remove().await
         {
-            tracing::warn!(%error, "the databases of the run are still there");
+            tracing::warn!(%error, "the databases or queues of the run are still there");
         }
     }
 

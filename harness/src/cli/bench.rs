@@ -91,6 +91,7 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
         println!("\n{}", Terminal.render(&report));
     }
     if args.report.is_none()
+        && !report.runs.is_empty()
         && let Err(error) = latest_link(&root, &report_folder)
     {
         return complain(ENVIRONMENT, &format!("cannot make reports/latest: {error}"));

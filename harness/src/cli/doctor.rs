@@ -79,6 +79,15 @@ fn cargo_version() -> Result<String, &'static str> {
 async fn reach(url: &str) -> Result<String, String> {
     let mut connection = PgConnection::connect(url).await.map_err(|error| error.to_string())?;
     let facts = PostgresFacts::read(&mut connection).await.map_err(|error| error.to_string())?;
+    let superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user";
+    let superuser: bool = sqlx::query_scalar(superuser)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|error| error.to_string())?;
+    if !superuser {
+        let why = "its role is no superuser, which a run needs to make its own role and databases";
+        return Err(format!("PostgreSQL {}, but {why}", facts.version));
+    }
     let counted = match facts.counts_statements() {
         true => "with pg_stat_statements",
         false => "without pg_stat_statements: a run would be incomplete",

@@ -13,6 +13,8 @@ use crate::cluster::{Cluster, Connections};
 use crate::environment::{EnvironmentError, RunDatabase};
 use crate::scenario::{Language, Topology};
 
+const QUEUE_PREFIX: &str = "STEPMARK_QUEUE_PREFIX";
+
 /// Flags of `stepmark up`.
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
@@ -46,7 +48,7 @@ pub(super) async fn run(args: UpArgs) -> u8 {
 }
 
 async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
-    let settings = settings(args)?;
+    let mut settings = settings(args)?;
     let environment = args.environment.clone();
     let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await??;
     let logs = args.logs.clone().unwrap_or_else(|| new_folder(&root()).join("logs"));
@@ -63,7 +65,9 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
             Broker::Pgmq => None,
             Broker::Rabbitmq => Some(choice.backend.rabbitmq().await?.amqp_url),
         };
-        let database = database.insert(RunDatabase::create(&postgres.admin_url).await?);
+        let made = RunDatabase::create(&postgres.admin_url, amqp_url.clone()).await?;
+        let database = database.insert(made);
+        settings.insert(QUEUE_PREFIX, database.queue_prefix());
         let connections = Connections {
             database_url: database.engine_url.clone(),
             broker: args.broker,
@@ -122,6 +126,8 @@ fn introduce(cluster: &Cluster, connections: &Connections, logs: &std::path::Pat
     println!("export STEPMARK_DATABASE_URL='{}'", connections.database_url);
     if let Some(url) = &connections.rabbitmq_url {
         println!("export STEPMARK_BROKER=rabbitmq STEPMARK_RABBITMQ_URL='{url}'");
+        let prefix = connections.settings.get(QUEUE_PREFIX).map_or("", String::as_str);
+        println!("export {QUEUE_PREFIX}='{prefix}'");
     }
 }
 

@@ -17,22 +17,28 @@ pub struct Names {
     pub harness_database: String,
 }
 
-/// The databases of one run. [`RunDatabase::remove`] drops them.
+/// The databases of one run, and its queues. [`RunDatabase::remove`] drops them.
 #[derive(Debug, Clone)]
 pub struct RunDatabase {
     /// Their names.
     pub names: Names,
     /// The engine's URL.
     pub engine_url: String,
+    /// Where RabbitMQ is, when it is the broker.
+    amqp_url: Option<String>,
     admin: PgConnectOptions,
 }
 
 impl RunDatabase {
-    /// Makes the databases and the role, on the server of `admin_url` (a superuser's).
+    /// Makes the databases and the role, on the server of `admin_url` (a superuser's). The engine
+    /// makes its queues itself, at `amqp_url`, under [`RunDatabase::queue_prefix`].
     ///
     /// # Errors
     /// The server is unreachable or the role may not create databases.
-    pub async fn create(admin_url: &str) -> Result<RunDatabase, EnvironmentError> {
+    pub async fn create(
+        admin_url: &str,
+        amqp_url: Option<String>,
+    ) -> Result<RunDatabase, EnvironmentError> {
         let what = "making the databases of a run";
         let failed = |error| EnvironmentError::Postgres { what, error };
         let admin: PgConnectOptions = admin_url.parse().map_err(failed)?;
@@ -60,7 +66,7 @@ impl RunDatabase {
         }
         let engine = admin.clone().username(role).password(&password).database(engine_database);
         let engine_url = for_all_clients(engine.to_url_lossy().as_str());
-        Ok(RunDatabase { names, engine_url, admin })
+        Ok(RunDatabase { names, engine_url, amqp_url, admin })
     }
 
     /// A superuser's connection to the engine's database.
@@ -77,6 +83,12 @@ impl RunDatabase {
     /// The server is unreachable.
     pub async fn connect_to_harness(&self) -> Result<PgConnection, EnvironmentError> {
         connect(&self.admin, &self.names.harness_database).await
+    }
+
+    /// What the names of the run's queues begin with: clusters that share a broker must not take
+    /// each other's messages.
+    pub fn queue_prefix(&self) -> String {
+        format!("{}.", self.names.engine_database)
     }
 
     /// The superuser's role.
@@ -98,6 +110,7 @@ impl RunDatabase {
         let what = "dropping the databases of a run";
         let failed = |error| EnvironmentError::Postgres { what, error };
         let Names { engine_database, role, harness_database } = &self.names;
+        let queues = self.remove_queues().await; // whose namespaces the database knows
         let mut connection = self.admin.connect().await.map_err(failed)?;
         for sql in [
             format!("DROP DATABASE IF EXISTS {engine_database} WITH (FORCE)"),
@@ -106,7 +119,32 @@ impl RunDatabase {
         ] {
             connection.execute(AssertSqlSafe(sql)).await.map_err(failed)?;
         }
-        connection.close().await.map_err(failed)
+        connection.close().await.map_err(failed)?;
+        queues
+    }
+
+    async fn remove_queues(&self) -> Result<(), EnvironmentError> {
+        let Some(amqp_url) = &self.amqp_url else {
+            return Ok(());
+        };
+        let what = "deleting the queues of a run";
+        let failed = |error| EnvironmentError::RabbitMq { what, error };
+        // None when the engine never got so far as to make its tables.
+        let mut database = self.connect_to_engine().await?;
+        let namespaces = "SELECT DISTINCT namespace FROM stepmark.task_templates";
+        let namespaces: Vec<String> =
+            sqlx::query_scalar(namespaces).fetch_all(&mut database).await.unwrap_or_default();
+        let properties = lapin::ConnectionProperties::default();
+        let connection = lapin::Connection::connect(amqp_url, properties).await.map_err(failed)?;
+        let channel = connection.create_channel().await.map_err(failed)?;
+        let dispatch = namespaces.iter().map(|namespace| format!("dispatch.{namespace}"));
+        for queue in dispatch.chain(["completions".to_owned()]) {
+            let name = format!("{}{queue}", self.queue_prefix());
+            // One that is not there is no error of AMQP 0-9-1 as RabbitMQ speaks it.
+            let options = lapin::options::QueueDeleteOptions::default();
+            channel.queue_delete(name.as_str().into(), options).await.map_err(failed)?;
+        }
+        connection.close(200, "done".into()).await.map_err(failed)
     }
 }
 

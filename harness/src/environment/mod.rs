@@ -69,6 +69,14 @@ pub enum EnvironmentError {
         /// Why it failed.
         error: sqlx::Error,
     },
+    /// RabbitMQ cannot be used.
+    #[error("{what}: {error}")]
+    RabbitMq {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        error: lapin::Error,
+    },
     /// A durability setting is weakened.
     #[error(
         "PostgreSQL runs with {settings}: a figure taken without durability is worth nothing; \

@@ -60,7 +60,7 @@ impl Rig {
             RabbitMq::start(&binaries, RabbitMqOptions::default()).unwrap()
         });
         let admin = postgres.superuser_url("postgres");
-        let database = RunDatabase::create(&admin).await.unwrap();
+        let database = RunDatabase::create(&admin, None).await.unwrap();
         let connections = Connections {
             database_url: database.engine_url.clone(),
             broker,
