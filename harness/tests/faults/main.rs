@@ -21,8 +21,12 @@ async fn a_worker_killed_while_it_holds_steps_on_rabbitmq() {
     killed_worker("worker_rabbitmq", Broker::Rabbitmq).await;
 }
 
+/// The rig's lease, and several of its sweeps.
+const LEASE_AND_SWEEPS: std::time::Duration = std::time::Duration::from_secs(4);
+
 async fn killed_worker(name: &str, broker: Broker) {
     let rig = Rig::start(name, broker).await;
+    let expired = "workflow_step_transitions WHERE reason = 'lease expired'";
     rig.survives(async {
         // A kill between two batches holds nothing; the next one is another chance.
         for _ in 0..4 {
@@ -32,15 +36,19 @@ async fn killed_worker(name: &str, broker: Broker) {
             rig.wait_for("a step InProgress", async || rig.count(holding).await > 0).await;
             kill(worker.pid().unwrap());
             rig.wait_for("the worker's end", async || worker.pid().is_none()).await;
-            if rig.count(holding).await > 0 {
-                return;
+            // PostgreSQL may still bring to its end what the dead worker had sent: only a step
+            // whose lease expires was held.
+            let lease_over = tokio::time::Instant::now() + LEASE_AND_SWEEPS;
+            while tokio::time::Instant::now() < lease_over {
+                if rig.count(expired).await > 0 {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         }
         panic!("no kill met a worker that held a step");
     })
     .await;
-    let expired = "workflow_step_transitions WHERE reason = 'lease expired'";
-    assert!(rig.count(expired).await > 0, "the steps that it held were taken over");
     rig.cluster.stop().await;
 }
 
