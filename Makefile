@@ -9,6 +9,7 @@ setup: ## install what is missing of PostgreSQL and RabbitMQ (apt; root or sudo)
 	@sh harness/servers/setup.sh
 
 bench: setup ## run the E2E tiers on both brokers, checked; writes reports/latest
+	@echo "building; the first time takes some minutes"
 	@$(CARGO) build --quiet --release -p stepmark-harness
 	@target/release/stepmark bench --broker both
 

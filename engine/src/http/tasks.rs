@@ -116,11 +116,11 @@ pub struct TaskStep {
     attempts: i32,
     /// Leases that expired before an outcome was stored.
     lease_expiries: i32,
-    /// What the handler returned; null until then.
-    #[schema(value_type = Object)]
+    /// What the handler returned, any JSON value; null until then.
+    #[schema(value_type = serde_json::Value, required)]
     result: Option<Box<RawValue>>,
     /// Why the last attempt failed; null when it didn't.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, required)]
     error: Option<Box<RawValue>>,
 }
 
