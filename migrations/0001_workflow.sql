@@ -63,17 +63,22 @@ CREATE UNIQUE INDEX tasks_idempotency ON tasks (namespace, idempotency_key)
 -- Discovery, recovery and back-pressure look at unfinished tasks only, whatever lies behind them.
 CREATE INDEX tasks_active ON tasks (task_id) WHERE finished_at IS NULL;
 
--- A step's edges stand on its own row as step numbers of the same task: evaluating a completion
--- touches the children's rows and nothing else. No index on the state, so that updates stay HOT.
+-- step_id is the task's id, shifted by 16 bits, and the step's number in it: one key to find, lock
+-- and join a step by, and a task's steps lie side by side. A step's edges stand on its own row, as
+-- keys: evaluating a completion touches the children's rows and nothing else. So does what its
+-- template says of it. No index on the state, so that updates stay HOT.
 CREATE TABLE workflow_steps (
-    task_id           bigint NOT NULL,
-    step_no           integer NOT NULL,
+    step_id           bigint PRIMARY KEY,
+    namespace         text NOT NULL,
     name              text NOT NULL,
+    handler           text NOT NULL,
     state             step_state NOT NULL DEFAULT 'Pending',
     transition_count  integer NOT NULL DEFAULT 0,
     parents_remaining integer NOT NULL,
     attempts          integer NOT NULL DEFAULT 0,
     max_attempts      integer NOT NULL,
+    backoff_initial_ms bigint NOT NULL,
+    backoff_max_ms    bigint NOT NULL,
     lease_expiries    integer NOT NULL DEFAULT 0,
     claim_token       uuid,
     claimed_by        text,
@@ -81,28 +86,26 @@ CREATE TABLE workflow_steps (
     retry_at          timestamptz,
     outcome           step_outcome,
     retry_after_ms    bigint,
-    parents           integer[] NOT NULL,
-    children          integer[] NOT NULL,
+    parents           bigint[] NOT NULL,
+    children          bigint[] NOT NULL,
     result            jsonb,
-    error             jsonb,
-    PRIMARY KEY (task_id, step_no)
+    error             jsonb
 ) WITH (fillfactor = 50);
 
 CREATE VIEW workflow_step_edges AS
-    SELECT s.task_id, p.from_step, s.step_no AS to_step
+    SELECT p.from_step, s.step_id AS to_step
     FROM workflow_steps s, unnest(s.parents) AS p (from_step);
 
 -- The audit: append-only, one row a state change, numbered from 1 without gaps.
 CREATE TABLE workflow_step_transitions (
-    task_id    bigint NOT NULL,
-    step_no    integer NOT NULL,
+    step_id    bigint NOT NULL,
     sort_key   integer NOT NULL,
     from_state step_state NOT NULL,
     to_state   step_state NOT NULL,
     attempt    integer NOT NULL,
     reason     text,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (task_id, step_no, sort_key)
+    PRIMARY KEY (step_id, sort_key)
 );
 
 CREATE TABLE task_transitions (

@@ -12,13 +12,6 @@ BEGIN
 END $$;
 CREATE INDEX q_stepmark_dispatch_namespace
     ON pgmq.q_stepmark_dispatch ((message ->> 'namespace'), msg_id);
--- What a taking statement could not read would make it fail for ever, and all that waits behind it
--- with it: it does not get in.
-ALTER TABLE pgmq.q_stepmark_dispatch ADD CHECK (message ->> 'namespace' IS NOT NULL
-    AND (message ->> 'task_id')::bigint IS NOT NULL
-    AND (message ->> 'step_no')::integer IS NOT NULL);
-ALTER TABLE pgmq.q_stepmark_completions ADD CHECK ((message ->> 'task_id')::bigint IS NOT NULL
-    AND (message ->> 'step_no')::integer IS NOT NULL);
 -- PGMQ's own reading functions look for visible messages by this; nothing here does.
 DROP INDEX pgmq.q_stepmark_dispatch_vt_idx;
 DROP INDEX pgmq.q_stepmark_completions_vt_idx;
@@ -43,7 +36,7 @@ CREATE TYPE outgoing_messages AS (message_ids bigint[], queues text[], bodies te
 -- Hands dispatch messages for steps that have just been enqueued to the transport, in the same
 -- transaction as the state change.
 CREATE FUNCTION send_dispatches(
-    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[]
+    p_broker message_broker, p_step_ids bigint[], p_namespaces text[]
 ) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
 DECLARE
     calls bigint;
@@ -53,20 +46,16 @@ BEGIN
         -- A payload that is given twice in one transaction is sent once.
         WITH sent AS (
             INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
-            SELECT now(), jsonb_build_object('namespace', t.namespace, 'task_id', d.task_id,
-                'step_no', d.step_no)
-            FROM unnest(p_task_ids, p_step_nos) AS d (task_id, step_no)
-            JOIN tasks t USING (task_id)
+            SELECT now(), jsonb_build_object('namespace', d.namespace, 'step_id', d.step_id)
+            FROM unnest(p_step_ids, p_namespaces) AS d (step_id, namespace)
             RETURNING pg_notify('stepmark_dispatch', message ->> 'namespace')
         )
         SELECT count(*) INTO calls FROM sent;
     ELSE
         WITH written AS (
             INSERT INTO message_outbox (queue, body)
-            SELECT 'dispatch.' || t.namespace,
-                jsonb_build_object('task_id', d.task_id, 'step_no', d.step_no)
-            FROM unnest(p_task_ids, p_step_nos) AS d (task_id, step_no)
-            JOIN tasks t USING (task_id)
+            SELECT 'dispatch.' || d.namespace, jsonb_build_object('step_id', d.step_id)
+            FROM unnest(p_step_ids, p_namespaces) AS d (step_id, namespace)
             RETURNING message_id, queue, body
         )
         SELECT array_agg(message_id), array_agg(queue), array_agg(body::text)
@@ -76,23 +65,22 @@ BEGIN
 END $$;
 
 -- Hands completion messages for steps whose outcome has just been stored to the transport.
-CREATE FUNCTION send_completions(
-    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[]
-) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
+CREATE FUNCTION send_completions(p_broker message_broker, p_step_ids bigint[])
+RETURNS outgoing_messages LANGUAGE plpgsql AS $$
 DECLARE
     told text;
     outgoing outgoing_messages;
 BEGIN
     IF p_broker = 'pgmq' THEN
         INSERT INTO pgmq.q_stepmark_completions (vt, message)
-        SELECT now(), jsonb_build_object('task_id', c.task_id, 'step_no', c.step_no)
-        FROM unnest(p_task_ids, p_step_nos) AS c (task_id, step_no);
+        SELECT now(), jsonb_build_object('step_id', c.step_id)
+        FROM unnest(p_step_ids) AS c (step_id);
         told := pg_notify('stepmark_completions', '');
     ELSE
         WITH written AS (
             INSERT INTO message_outbox (queue, body)
-            SELECT 'completions', jsonb_build_object('task_id', c.task_id, 'step_no', c.step_no)
-            FROM unnest(p_task_ids, p_step_nos) AS c (task_id, step_no)
+            SELECT 'completions', jsonb_build_object('step_id', c.step_id)
+            FROM unnest(p_step_ids) AS c (step_id)
             RETURNING message_id, queue, body
         )
         SELECT array_agg(message_id), array_agg(queue), array_agg(body::text)

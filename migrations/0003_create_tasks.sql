@@ -11,8 +11,8 @@ CREATE FUNCTION create_tasks(
     OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    root_task_ids bigint[];
-    root_step_nos integer[];
+    root_step_ids bigint[];
+    root_namespaces text[];
     tasks_created bigint;
 BEGIN
     WITH task AS (
@@ -26,7 +26,7 @@ BEGIN
         JOIN task_templates tt USING (template_id)
         ORDER BY r.namespace, r.idempotency_key, r.task_uuid
         ON CONFLICT DO NOTHING
-        RETURNING task_id, template_id
+        RETURNING task_id, template_id, namespace
     ), task_audit AS (
         INSERT INTO task_transitions (task_id, sort_key, from_state, to_state)
         SELECT t.task_id, a.sort_key, a.from_state, a.to_state
@@ -34,25 +34,27 @@ BEGIN
             (2, 'Initializing', 'EnqueuingSteps'), (3, 'EnqueuingSteps', 'StepsInProcess')
         ) AS a (sort_key, from_state, to_state)
     ), step AS (
-        INSERT INTO workflow_steps (task_id, step_no, name, state, transition_count,
-            parents_remaining, max_attempts, parents, children)
-        SELECT t.task_id, ts.step_no, ts.name,
+        INSERT INTO workflow_steps (step_id, namespace, name, handler, state, transition_count,
+            parents_remaining, max_attempts, backoff_initial_ms, backoff_max_ms,
+            parents, children)
+        SELECT t.task_id << 16 | ts.step_no, t.namespace, ts.name, ts.handler,
             CASE WHEN ts.parents = '{}' THEN 'Enqueued' ELSE 'Pending' END::step_state,
             CASE WHEN ts.parents = '{}' THEN 1 ELSE 0 END,
-            cardinality(ts.parents), ts.max_attempts, ts.parents, ts.children
+            cardinality(ts.parents), ts.max_attempts, ts.backoff_initial_ms, ts.backoff_max_ms,
+            ARRAY(SELECT t.task_id << 16 | e.step_no FROM unnest(ts.parents) AS e (step_no)),
+            ARRAY(SELECT t.task_id << 16 | e.step_no FROM unnest(ts.children) AS e (step_no))
         FROM task t JOIN template_steps ts USING (template_id)
-        RETURNING task_id, step_no, state
+        RETURNING step_id, state, namespace
     ), root AS (
         INSERT INTO workflow_step_transitions
-            (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, 1, 'Pending', 'Enqueued', 0 FROM step WHERE state = 'Enqueued'
-        RETURNING task_id, step_no
+            (step_id, sort_key, from_state, to_state, attempt)
+        SELECT step_id, 1, 'Pending', 'Enqueued', 0 FROM step WHERE state = 'Enqueued'
     )
-    SELECT array_agg(root.task_id), array_agg(root.step_no), (SELECT count(*) FROM task)
-    INTO root_task_ids, root_step_nos, tasks_created FROM root;
+    SELECT array_agg(step_id), array_agg(namespace), (SELECT count(*) FROM task)
+    INTO root_step_ids, root_namespaces, tasks_created FROM step WHERE state = 'Enqueued';
 
     IF tasks_created > 0 THEN
-        outgoing := send_dispatches(p_broker, root_task_ids, root_step_nos);
+        outgoing := send_dispatches(p_broker, root_step_ids, root_namespaces);
     END IF;
     IF tasks_created = cardinality(p_task_uuids) THEN
         task_uuids := p_task_uuids;

@@ -5,13 +5,12 @@
 -- key order.
 
 CREATE FUNCTION complete_steps(
-    p_broker message_broker, p_task_ids bigint[], p_step_nos integer[], p_claim_tokens uuid[],
+    p_broker message_broker, p_step_ids bigint[], p_claim_tokens uuid[],
     p_outcomes text[], p_results text[], p_errors text[], p_retry_after_ms bigint[],
     OUT accepted boolean[], OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    task_ids bigint[];
-    step_nos integer[];
+    step_ids bigint[];
     accepted_nrs bigint[];
 BEGIN
     WITH stored AS (
@@ -20,27 +19,26 @@ BEGIN
             result = p_results[m.nr]::jsonb, error = p_errors[m.nr]::jsonb,
             retry_after_ms = p_retry_after_ms[m.nr], lease_expires_at = NULL,
             transition_count = s.transition_count + 1
-        FROM unnest(p_task_ids) WITH ORDINALITY AS m (task_id, nr)
-        WHERE s.task_id = m.task_id AND s.step_no = p_step_nos[m.nr]
-            AND s.state = 'InProgress' AND s.claim_token = p_claim_tokens[m.nr]
-        RETURNING s.task_id, s.step_no, s.transition_count, s.attempts, m.nr
+        FROM unnest(p_step_ids) WITH ORDINALITY AS m (step_id, nr)
+        WHERE s.step_id = m.step_id AND s.state = 'InProgress'
+            AND s.claim_token = p_claim_tokens[m.nr]
+        RETURNING s.step_id, s.transition_count, s.attempts, m.nr
     ), audit AS (
         INSERT INTO workflow_step_transitions
-            (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, transition_count, 'InProgress', 'EnqueuedForOrchestration',
-            attempts
+            (step_id, sort_key, from_state, to_state, attempt)
+        SELECT step_id, transition_count, 'InProgress', 'EnqueuedForOrchestration', attempts
         FROM stored
     )
-    SELECT array_agg(task_id), array_agg(step_no), array_agg(nr)
-    INTO task_ids, step_nos, accepted_nrs FROM stored;
+    SELECT array_agg(step_id), array_agg(nr) INTO step_ids, accepted_nrs
+    FROM stored;
 
-    IF task_ids IS NOT NULL THEN
-        outgoing := send_completions(p_broker, task_ids, step_nos);
+    IF step_ids IS NOT NULL THEN
+        outgoing := send_completions(p_broker, step_ids);
     END IF;
-    IF cardinality(task_ids) = cardinality(p_task_ids) THEN
-        accepted := array_fill(true, ARRAY[cardinality(p_task_ids)]);
+    IF cardinality(step_ids) = cardinality(p_step_ids) THEN
+        accepted := array_fill(true, ARRAY[cardinality(p_step_ids)]);
         RETURN;
     END IF;
     SELECT array_agg(coalesce(m.nr = ANY (accepted_nrs), false) ORDER BY m.nr) INTO accepted
-    FROM generate_subscripts(p_task_ids, 1) AS m (nr);
+    FROM generate_subscripts(p_step_ids, 1) AS m (nr);
 END $$;

@@ -66,8 +66,8 @@ BEGIN
     GROUP BY (f.nr - 1) / 100;
 END $$;
 
--- RabbitMQ: the messages have been delivered and name the steps (p_task_ids, p_step_nos).
--- PGMQ: these are NULL, and up to p_max messages are taken here, as claim_steps does.
+-- RabbitMQ: the messages have been delivered and name the steps (p_step_ids).
+-- PGMQ: that is NULL, and up to p_max messages are taken here, as claim_steps does.
 --
 -- queue_empty: no message was left in PGMQ's queue. steps_evaluated: completed steps whose
 -- dependants were evaluated. next_retry_ms: time until the first of the retries that began to wait.
@@ -76,7 +76,7 @@ END $$;
 -- otherwise it may be asynchronous: what a crash takes back, the completion message brings again,
 -- because taking it is taken back too.
 CREATE FUNCTION process_completions(
-    p_broker message_broker, p_max integer, p_task_ids bigint[], p_step_nos integer[],
+    p_broker message_broker, p_max integer, p_step_ids bigint[],
     OUT queue_empty boolean, OUT steps_processed integer, OUT steps_evaluated integer,
     OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
@@ -84,28 +84,26 @@ DECLARE
     synchronous text;
     moved_task_ids bigint[];
     moved_states step_state[];
-    ready_task_ids bigint[];
-    ready_step_nos integer[];
+    ready_step_ids bigint[];
+    ready_namespaces text[];
 BEGIN
     steps_processed := 0;
     steps_evaluated := 0;
     queue_empty := true;
-    IF p_task_ids IS NULL THEN
+    IF p_step_ids IS NULL THEN
         WITH taken AS (
             DELETE FROM pgmq.q_stepmark_completions WHERE ctid = ANY (ARRAY(
                 SELECT c.ctid FROM pgmq.q_stepmark_completions c
                 WHERE c.vt <= clock_timestamp()
                 ORDER BY c.msg_id LIMIT p_max
                 FOR UPDATE SKIP LOCKED))
-            RETURNING message
+            RETURNING (message ->> 'step_id')::bigint AS step_id
         )
-        SELECT array_agg((message ->> 'task_id')::bigint),
-            array_agg((message ->> 'step_no')::integer)
-        INTO p_task_ids, p_step_nos FROM taken;
-        IF p_task_ids IS NULL THEN
+        SELECT array_agg(step_id) INTO p_step_ids FROM taken;
+        IF p_step_ids IS NULL THEN
             RETURN;
         END IF;
-        queue_empty := cardinality(p_task_ids) < p_max;
+        queue_empty := cardinality(p_step_ids) < p_max;
     END IF;
 
     -- The lock comes first and in a statement of its own: the next one's snapshot is then younger
@@ -113,7 +111,8 @@ BEGIN
     -- complete two parents at the same moment could leave the child Pending for ever. (Counting on
     -- the child's own row is a second safeguard; but steps are locked in no order of their own,
     -- so that without the lock there would be deadlocks too.)
-    PERFORM 1 FROM tasks t WHERE t.task_id = ANY (p_task_ids)
+    PERFORM 1 FROM tasks t WHERE t.task_id = ANY (ARRAY(
+        SELECT m.step_id >> 16 FROM unnest(p_step_ids) AS m (step_id)))
     ORDER BY t.task_id FOR NO KEY UPDATE;
 
     WITH done AS (
@@ -125,10 +124,8 @@ BEGIN
             retry_at = CASE WHEN s.outcome = 'Retry' AND s.attempts < s.max_attempts
                 THEN now() + s.retry_after_ms * interval '1 ms' END,
             claim_token = NULL, transition_count = s.transition_count + 1
-        FROM unnest(p_task_ids, p_step_nos) AS m (task_id, step_no)
-        WHERE s.task_id = m.task_id AND s.step_no = m.step_no
-            AND s.state = 'EnqueuedForOrchestration'
-        RETURNING s.task_id, s.step_no, s.state, s.transition_count, s.attempts, s.children,
+        WHERE s.step_id = ANY (p_step_ids) AND s.state = 'EnqueuedForOrchestration'
+        RETURNING s.step_id, s.state, s.transition_count, s.attempts, s.children,
             s.retry_after_ms
     ), evaluated AS (
         UPDATE workflow_steps child
@@ -138,31 +135,31 @@ BEGIN
             transition_count = child.transition_count
                 + (child.parents_remaining = c.parents_completed)::integer
         FROM (
-            SELECT d.task_id, e.step_no, count(*)::integer AS parents_completed
-            FROM done d, unnest(d.children) AS e (step_no)
+            SELECT e.step_id, count(*)::integer AS parents_completed
+            FROM done d, unnest(d.children) AS e (step_id)
             WHERE d.state = 'Complete'
-            GROUP BY d.task_id, e.step_no
+            GROUP BY e.step_id
         ) AS c
-        WHERE child.task_id = c.task_id AND child.step_no = c.step_no AND child.state = 'Pending'
-        RETURNING child.task_id, child.step_no, child.state, child.transition_count
+        WHERE child.step_id = c.step_id AND child.state = 'Pending'
+        RETURNING child.step_id, child.namespace, child.state, child.transition_count
     ), moved AS (
-        SELECT task_id, step_no, transition_count,
+        SELECT step_id, NULL AS namespace, transition_count,
             'EnqueuedForOrchestration'::step_state AS from_state, state, attempts, retry_after_ms
         FROM done
         UNION ALL
-        SELECT task_id, step_no, transition_count, 'Pending', state, 0, NULL
+        SELECT step_id, namespace, transition_count, 'Pending', state, 0, NULL
         FROM evaluated WHERE state = 'Enqueued'
     ), audit AS (
         INSERT INTO workflow_step_transitions
-            (task_id, step_no, sort_key, from_state, to_state, attempt)
-        SELECT task_id, step_no, transition_count, from_state, state, attempts FROM moved
+            (step_id, sort_key, from_state, to_state, attempt)
+        SELECT step_id, transition_count, from_state, state, attempts FROM moved
     )
-    SELECT array_agg(task_id), array_agg(state),
-        array_agg(task_id) FILTER (WHERE state = 'Enqueued'),
-        array_agg(step_no) FILTER (WHERE state = 'Enqueued'),
+    SELECT array_agg(step_id >> 16), array_agg(state),
+        array_agg(step_id) FILTER (WHERE state = 'Enqueued'),
+        array_agg(namespace) FILTER (WHERE state = 'Enqueued'),
         count(*) FILTER (WHERE state <> 'Enqueued'), count(*) FILTER (WHERE state = 'Complete'),
         min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry')
-    INTO moved_task_ids, moved_states, ready_task_ids, ready_step_nos,
+    INTO moved_task_ids, moved_states, ready_step_ids, ready_namespaces,
         steps_processed, steps_evaluated, next_retry_ms
     FROM moved;
     IF steps_processed = 0 THEN
@@ -170,8 +167,8 @@ BEGIN
     END IF;
 
     tasks_finished := move_tasks(moved_task_ids, moved_states);
-    IF ready_task_ids IS NOT NULL THEN
-        outgoing := send_dispatches(p_broker, ready_task_ids, ready_step_nos);
+    IF ready_step_ids IS NOT NULL THEN
+        outgoing := send_dispatches(p_broker, ready_step_ids, ready_namespaces);
     END IF;
     IF tasks_finished IS NOT NULL THEN
         PERFORM notify_finished(tasks_finished);

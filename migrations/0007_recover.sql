@@ -22,7 +22,7 @@ BEGIN
         SELECT t.task_id FROM tasks t
         WHERE t.finished_at IS NULL AND EXISTS (
             SELECT FROM workflow_steps s
-            WHERE s.task_id = t.task_id
+            WHERE s.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535
                 AND (s.state = 'InProgress' AND s.lease_expires_at <= now()
                     OR s.state = 'WaitingForRetry' AND s.retry_at <= now()))
         ORDER BY t.task_id LIMIT p_max
@@ -34,12 +34,12 @@ BEGIN
         ORDER BY t.task_id FOR NO KEY UPDATE;
 
         WITH locked AS MATERIALIZED (
-            SELECT s.task_id, s.step_no, s.state AS from_state
-            FROM workflow_steps s
-            WHERE s.task_id = ANY (due_task_ids)
-                AND (s.state = 'InProgress' AND s.lease_expires_at <= now()
+            SELECT s.step_id, s.state AS from_state
+            FROM unnest(due_task_ids) AS d (task_id) JOIN workflow_steps s
+                ON s.step_id BETWEEN d.task_id << 16 AND d.task_id << 16 | 65535
+            WHERE (s.state = 'InProgress' AND s.lease_expires_at <= now()
                     OR s.state = 'WaitingForRetry' AND s.retry_at <= now())
-            ORDER BY s.task_id, s.step_no
+            ORDER BY s.step_id
             FOR UPDATE OF s
         ), moved AS (
             UPDATE workflow_steps s
@@ -57,24 +57,25 @@ BEGIN
                 claim_token = NULL, lease_expires_at = NULL, retry_at = NULL,
                 transition_count = s.transition_count + 1
             FROM locked l
-            WHERE s.task_id = l.task_id AND s.step_no = l.step_no AND s.state = l.from_state
-            RETURNING s.task_id, s.step_no, s.state, l.from_state, s.attempts, s.transition_count
+            WHERE s.step_id = l.step_id AND s.state = l.from_state
+            RETURNING s.step_id, s.namespace, s.state, l.from_state, s.attempts, s.transition_count
         ), audit AS (
             INSERT INTO workflow_step_transitions
-                (task_id, step_no, sort_key, from_state, to_state, attempt, reason)
-            SELECT task_id, step_no, transition_count, from_state, state, attempts,
+                (step_id, sort_key, from_state, to_state, attempt, reason)
+            SELECT step_id, transition_count, from_state, state, attempts,
                 CASE from_state WHEN 'InProgress' THEN 'lease expired' ELSE 'retry due' END
             FROM moved
         )
-        SELECT array_agg(task_id) FILTER (WHERE state = 'Enqueued') AS enqueued_task_ids,
-            array_agg(step_no) FILTER (WHERE state = 'Enqueued') AS enqueued_step_nos,
-            array_agg(task_id) FILTER (WHERE from_state = 'WaitingForRetry') AS retry_task_ids,
-            array_agg(task_id) FILTER (WHERE state = 'Error') AS failed_task_ids
+        SELECT array_agg(step_id) FILTER (WHERE state = 'Enqueued') AS enqueued_step_ids,
+            array_agg(namespace) FILTER (WHERE state = 'Enqueued') AS enqueued_namespaces,
+            array_agg(step_id >> 16) FILTER (WHERE from_state = 'WaitingForRetry')
+                AS retry_task_ids,
+            array_agg(step_id >> 16) FILTER (WHERE state = 'Error') AS failed_task_ids
         INTO tally FROM moved;
 
         steps_retried := coalesce(cardinality(tally.retry_task_ids), 0);
         steps_failed := coalesce(cardinality(tally.failed_task_ids), 0);
-        leases_expired := coalesce(cardinality(tally.enqueued_task_ids), 0)
+        leases_expired := coalesce(cardinality(tally.enqueued_step_ids), 0)
             - steps_retried + steps_failed;
         PERFORM resume_tasks(tally.retry_task_ids);
         IF steps_failed > 0 THEN
@@ -84,15 +85,16 @@ BEGIN
                 PERFORM notify_finished(tasks_finished);
             END IF;
         END IF;
-        IF tally.enqueued_task_ids IS NOT NULL THEN
-            outgoing := send_dispatches(p_broker, tally.enqueued_task_ids,
-                tally.enqueued_step_nos);
+        IF tally.enqueued_step_ids IS NOT NULL THEN
+            outgoing := send_dispatches(p_broker, tally.enqueued_step_ids,
+                tally.enqueued_namespaces);
         END IF;
     END IF;
 
     SELECT ceil(extract(epoch FROM min(s.retry_at) - clock_timestamp()) * 1000)::bigint
     INTO next_due_ms
-    FROM tasks t JOIN workflow_steps s USING (task_id)
+    FROM tasks t JOIN workflow_steps s
+        ON s.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535
     WHERE t.finished_at IS NULL AND t.steps_waiting > 0 AND s.state = 'WaitingForRetry';
 END $$;
 
@@ -156,13 +158,14 @@ END $$;
 -- and harmless. Returns how many.
 CREATE FUNCTION write_lost_messages(p_queue text) RETURNS bigint LANGUAGE sql AS $$
     WITH waiting AS (
-        SELECT s.task_id, s.step_no, CASE s.state
-            WHEN 'Enqueued' THEN 'dispatch.' || t.namespace ELSE 'completions' END AS queue
-        FROM tasks t JOIN workflow_steps s USING (task_id)
+        SELECT s.step_id, CASE s.state
+            WHEN 'Enqueued' THEN 'dispatch.' || s.namespace ELSE 'completions' END AS queue
+        FROM tasks t JOIN workflow_steps s
+            ON s.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535
         WHERE t.finished_at IS NULL AND s.state IN ('Enqueued', 'EnqueuedForOrchestration')
     ), written AS (
         INSERT INTO message_outbox (queue, body, sent_at)
-        SELECT w.queue, jsonb_build_object('task_id', w.task_id, 'step_no', w.step_no), '-infinity'
+        SELECT w.queue, jsonb_build_object('step_id', w.step_id), '-infinity'
         FROM waiting w WHERE w.queue = p_queue
         RETURNING message_id
     )

@@ -8,24 +8,23 @@ RETURNS TABLE (
     completed_parents integer, dependencies_satisfied boolean, retry_eligible boolean,
     ready_for_execution boolean
 ) LANGUAGE sql STABLE AS $$
-    SELECT t.task_uuid, s.step_no, s.name, s.state, cardinality(s.parents), p.completed,
+    SELECT t.task_uuid, (s.step_id & 65535)::integer, s.name, s.state, cardinality(s.parents), p.completed,
         p.completed = cardinality(s.parents),
         r.eligible, r.eligible OR s.state = 'Pending' AND p.completed = cardinality(s.parents)
     FROM unnest(p_task_uuids) AS a (task_uuid)
     JOIN tasks t USING (task_uuid)
-    JOIN workflow_steps s USING (task_id)
+    JOIN workflow_steps s ON s.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535
     CROSS JOIN LATERAL (
         SELECT count(*)::integer AS completed
-        FROM unnest(s.parents) AS e (parent_no)
-        JOIN workflow_steps parent
-            ON parent.task_id = s.task_id AND parent.step_no = e.parent_no
+        FROM unnest(s.parents) AS e (step_id)
+        JOIN workflow_steps parent ON parent.step_id = e.step_id
         WHERE parent.state = 'Complete'
     ) AS p
     CROSS JOIN LATERAL (
         SELECT s.state = 'WaitingForRetry' AND s.attempts < s.max_attempts
             AND coalesce(s.retry_at <= now(), true) AS eligible
     ) AS r
-    ORDER BY t.task_id, s.step_no
+    ORDER BY s.step_id
 $$;
 
 -- Unfinished tasks that have a step ready to be enqueued, oldest first.
