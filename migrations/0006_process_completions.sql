@@ -82,6 +82,7 @@ CREATE FUNCTION process_completions(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     synchronous text;
+    task_ids bigint[];
     moved_task_ids bigint[];
     moved_states step_state[];
     ready_step_ids bigint[];
@@ -99,11 +100,13 @@ BEGIN
                 FOR UPDATE SKIP LOCKED))
             RETURNING (message ->> 'step_id')::bigint AS step_id
         )
-        SELECT array_agg(step_id) INTO p_step_ids FROM taken;
+        SELECT array_agg(step_id), array_agg(step_id >> 16) INTO p_step_ids, task_ids FROM taken;
         IF p_step_ids IS NULL THEN
             RETURN;
         END IF;
         queue_empty := cardinality(p_step_ids) < p_max;
+    ELSE
+        task_ids := ARRAY(SELECT m.step_id >> 16 FROM unnest(p_step_ids) AS m (step_id));
     END IF;
 
     -- The lock comes first and in a statement of its own: the next one's snapshot is then younger
@@ -111,8 +114,7 @@ BEGIN
     -- complete two parents at the same moment could leave the child Pending for ever. (Counting on
     -- the child's own row is a second safeguard; but steps are locked in no order of their own,
     -- so that without the lock there would be deadlocks too.)
-    PERFORM 1 FROM tasks t WHERE t.task_id = ANY (ARRAY(
-        SELECT m.step_id >> 16 FROM unnest(p_step_ids) AS m (step_id)))
+    PERFORM 1 FROM tasks t WHERE t.task_id = ANY (task_ids)
     ORDER BY t.task_id FOR NO KEY UPDATE;
 
     WITH done AS (
