@@ -1,4 +1,4 @@
 -- PGMQ: takes up to $1 completion messages and processes them.
 SELECT queue_empty, steps_processed, steps_evaluated, tasks_finished, next_retry_ms,
     (outgoing).message_ids, (outgoing).queues, (outgoing).bodies
-FROM process_completions('pgmq', $1, NULL, NULL)
+FROM process_completions('pgmq', $1, NULL)

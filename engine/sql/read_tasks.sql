@@ -10,8 +10,9 @@ SELECT t.task_uuid IS NOT NULL AS is_there,
             SELECT jsonb_agg(jsonb_build_object(
                 'name', s.name, 'state', s.state, 'attempts', s.attempts,
                 'lease_expiries', s.lease_expiries, 'result', s.result, 'error', s.error)
-                ORDER BY s.step_no)
-            FROM workflow_steps s WHERE s.task_id = t.task_id))::text
+                ORDER BY s.step_id)
+            FROM workflow_steps s
+            WHERE s.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535))::text
     END AS document
 FROM unnest($1::uuid[], $2::boolean[]) WITH ORDINALITY AS r (task_uuid, finished_only, nr)
 LEFT JOIN tasks t USING (task_uuid)

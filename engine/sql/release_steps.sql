@@ -1,3 +1,3 @@
 -- Gives claimed steps back, uncounted; see release_steps.
 SELECT released, (outgoing).message_ids, (outgoing).queues, (outgoing).bodies
-FROM release_steps($1::message_broker, $2, $3, $4)
+FROM release_steps($1::message_broker, $2, $3)

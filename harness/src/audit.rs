@@ -22,12 +22,12 @@ const READ_TASK_TRANSITIONS: &str = "
     SELECT task_id, sort_key, from_state::text, to_state::text FROM stepmark.task_transitions
     WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, sort_key";
 const READ_STEPS: &str = "
-    SELECT task_id, step_no, name, state::text, result FROM stepmark.workflow_steps
-    WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, step_no";
+    SELECT step_id, name, state::text, result FROM stepmark.workflow_steps
+    WHERE step_id BETWEEN $1 << 16 AND $2 << 16 | 65535 ORDER BY step_id";
 const READ_STEP_TRANSITIONS: &str = "
-    SELECT task_id, step_no, sort_key, from_state::text, to_state::text
+    SELECT step_id, sort_key, from_state::text, to_state::text
     FROM stepmark.workflow_step_transitions
-    WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, step_no, sort_key";
+    WHERE step_id BETWEEN $1 << 16 AND $2 << 16 | 65535 ORDER BY step_id, sort_key";
 
 /// Why the audit could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -121,24 +121,25 @@ async fn read_chunk(
         return Ok(tasks);
     };
     let (first, last) = (*first, *last);
-    let mut places: BTreeMap<(i64, i32), usize> = BTreeMap::new();
+    // A step's key is its task's, shifted by 16 bits, and its number.
+    let mut places: BTreeMap<i64, usize> = BTreeMap::new();
     let read = sqlx::query(READ_STEPS).bind(first).bind(last);
     for row in read.fetch_all(&mut *connection).await? {
-        let (id, step_no): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
-        let (name, state) = (row.try_get(2)?, parse::<StepState>(&row, 3)?);
-        let result = row.try_get::<Option<Value>, _>(4)?;
-        let Some(task) = tasks.get_mut(&id) else {
+        let step_id: i64 = row.try_get(0)?;
+        let (name, state) = (row.try_get(1)?, parse::<StepState>(&row, 2)?);
+        let result = row.try_get::<Option<Value>, _>(3)?;
+        let Some(task) = tasks.get_mut(&(step_id >> 16)) else {
             continue;
         };
-        places.insert((id, step_no), task.steps.len());
+        places.insert(step_id, task.steps.len());
         task.steps.push(StepRecord { name, state, result, transitions: vec![] });
     }
     let read = sqlx::query(READ_STEP_TRANSITIONS).bind(first).bind(last);
     for row in read.fetch_all(&mut *connection).await? {
-        let (id, step_no): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
-        let place = places.get(&(id, step_no));
-        if let (Some(task), Some(place)) = (tasks.get_mut(&id), place) {
-            task.steps[*place].transitions.push(transition(&row, 2)?);
+        let step_id: i64 = row.try_get(0)?;
+        let place = places.get(&step_id);
+        if let (Some(task), Some(place)) = (tasks.get_mut(&(step_id >> 16)), place) {
+            task.steps[*place].transitions.push(transition(&row, 1)?);
         }
     }
     let read = sqlx::query(READ_TASK_TRANSITIONS).bind(first).bind(last);

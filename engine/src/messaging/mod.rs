@@ -44,19 +44,51 @@ pub enum Source {
     Completions(Arc<Waiters>),
 }
 
-/// The step that a message names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StepRef {
+/// Key of a step: its task's, shifted by 16 bits, and its number in the task, from 0. All who lock
+/// several steps do so in its order.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    sqlx::Type,
+)]
+#[serde(transparent)]
+#[sqlx(transparent)]
+pub struct StepId(i64);
+
+const _: () = assert!(stepmark_workflow::template::STEPS_MAX <= 1 << 16, "a number has 16 bits");
+
+impl StepId {
+    /// The key of a task's step.
+    #[must_use]
+    pub const fn new(task_id: i64, step_no: u16) -> Self {
+        Self(task_id << 16 | step_no as i64)
+    }
+
     /// Key of the task.
-    pub task_id: i64,
-    /// Number of the step in its task, from 0.
-    pub step_no: i32,
+    #[must_use]
+    pub const fn task_id(self) -> i64 {
+        self.0 >> 16
+    }
+
+    /// Number of the step in its task.
+    #[must_use]
+    pub const fn step_no(self) -> u16 {
+        self.0 as u16
+    }
 }
 
-/// Two parallel arrays for a set-based statement, task ids and step numbers.
-#[must_use]
-pub fn arrays(steps: &[StepRef]) -> (Vec<i64>, Vec<i32>) {
-    steps.iter().map(|step| (step.task_id, step.step_no)).unzip()
+/// The body of a message, but for the namespace that PGMQ's dispatch messages carry too.
+#[derive(serde::Deserialize)]
+struct Message {
+    step_id: StepId,
 }
 
 /// A statement with its arguments.
@@ -69,7 +101,7 @@ pub trait Phase: Send + Sync {
     fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a>;
 
     /// The statement for messages that have been delivered; in key order.
-    fn delivered(&self, steps: &[StepRef]) -> Statement<'_>;
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_>;
 }
 
 /// One lane's end of a queue, with the connection on which it acts.

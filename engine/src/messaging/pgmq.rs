@@ -6,9 +6,10 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPool, PgPoolOptions, PgRow};
 
 use super::{MessagingError, MessagingService, Outgoing, Phase, Queue, Source};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::config::Broker;
+use crate::database::is_data_error;
 use crate::waiters;
 
 /// Channel of the calls that tell of dispatch messages; the payload is their namespace.
@@ -68,6 +69,7 @@ pub(super) async fn listener(
 /// would cost twice the wake-ups.
 struct PgmqQueue {
     listener: PgListener,
+    pool: PgPool,
     source: Source,
     /// Namespaces to take from: those that have called since the last wait; all at a sweep.
     called: Vec<String>,
@@ -99,6 +101,18 @@ impl PgmqQueue {
         match &self.source {
             Source::Dispatches(namespaces) => self.called.clone_from(namespaces),
             Source::Completions(waiters) => waiters.wake_all(),
+        }
+    }
+
+    /// Deletes messages that name no step: the taking statement fails on them for as long as they
+    /// are there, and whatever waits behind them would wait for ever.
+    async fn clean(&self) {
+        let cleaned = sqlx::query_scalar::<_, i64>(include_str!("../../sql/queues_clean.sql"))
+            .fetch_one(&self.pool)
+            .await;
+        match cleaned {
+            Ok(messages) => error!(messages, "messages that name no step are deleted"),
+            Err(error) => warn!(%error, "the queues can't be cleaned"),
         }
     }
 
@@ -149,7 +163,11 @@ impl Queue for PgmqQueue {
             }
             let max = i32::try_from(max).unwrap_or(i32::MAX);
             let statement = phase.taking(&self.called, max);
-            Ok(statement.fetch_all(&mut self.listener).await?)
+            let acted = statement.fetch_all(&mut self.listener).await;
+            if acted.as_ref().is_err_and(is_data_error) {
+                self.clean().await;
+            }
+            Ok(acted?)
         })
     }
 }
@@ -177,7 +195,8 @@ impl MessagingService for Pgmq {
                     listener
                 }
             };
-            Ok(Box::new(PgmqQueue { listener, source, called: Vec::new(), looked: false })
+            let (pool, called) = (self.pool.clone(), Vec::new());
+            Ok(Box::new(PgmqQueue { listener, pool, source, called, looked: false })
                 as Box<dyn Queue>)
         })
     }

@@ -15,7 +15,7 @@ use crate::config::EngineConfig;
 use crate::database::Pause;
 use crate::failpoint::failpoint;
 use crate::messaging::{
-    self, MessagingError, MessagingService, Outgoing, Phase, Queue, Source, Statement, StepRef,
+    MessagingError, MessagingService, Outgoing, Phase, Queue, Source, Statement, StepId,
 };
 use crate::waiters::Waiters;
 
@@ -27,10 +27,8 @@ impl Phase for Processing {
         sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
     }
 
-    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
-        let (task_ids, step_nos) = messaging::arrays(steps);
-        let sql = include_str!("../../sql/process_delivered.sql");
-        sqlx::query(sql).bind(task_ids).bind(step_nos)
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
+        sqlx::query(include_str!("../../sql/process_delivered.sql")).bind(steps.to_vec())
     }
 }
 

@@ -14,14 +14,12 @@ use super::WorkerConfig;
 use super::flight::Flight;
 use super::step::Step;
 use crate::database::Pause;
-use crate::messaging::{
-    self, MessagingError, MessagingService, Phase, Queue, Source, Statement, StepRef,
-};
+use crate::messaging::{MessagingError, MessagingService, Phase, Queue, Source, Statement, StepId};
 
 /// A step that this worker holds, until its lease expires.
 #[derive(Debug)]
 pub(super) struct Claim {
-    pub(super) step_ref: StepRef,
+    pub(super) step_id: StepId,
     pub(super) claim_token: Uuid,
     pub(super) retry: RetryPolicy,
     pub(super) step: Step,
@@ -32,10 +30,7 @@ impl FromRow<'_, PgRow> for Claim {
         let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let max_attempts: i32 = row.try_get("max_attempts")?;
         Ok(Self {
-            step_ref: StepRef {
-                task_id: row.try_get("task_id")?,
-                step_no: row.try_get("step_no")?,
-            },
+            step_id: row.try_get("step_id")?,
             claim_token: row.try_get("claim_token")?,
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
@@ -73,11 +68,9 @@ impl Phase for Claiming {
             .bind(self.lease_ms)
     }
 
-    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
-        let (task_ids, step_nos) = messaging::arrays(steps);
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
         sqlx::query(include_str!("../../sql/claim_delivered.sql"))
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps.to_vec())
             .bind(&self.worker)
             .bind(self.lease_ms)
     }

@@ -14,12 +14,12 @@ use super::metrics::WorkerMetrics;
 use super::step::Outcome;
 use crate::database::{Lane, Pause, is_data_error};
 use crate::failpoint::failpoint;
-use crate::messaging::{MessagingService, Outgoing, StepRef};
+use crate::messaging::{MessagingService, Outgoing, StepId};
 
 /// An attempt that has come to its outcome.
 #[derive(Debug, Clone)]
 pub(super) struct Attempted {
-    step_ref: StepRef,
+    step_id: StepId,
     claim_token: Uuid,
     outcome: &'static str,
     result: Option<String>,
@@ -30,13 +30,13 @@ pub(super) struct Attempted {
 impl Attempted {
     /// `backoff` is asked when the handler wants a retry and doesn't say when.
     pub(super) fn new(
-        step_ref: StepRef,
+        step_id: StepId,
         claim_token: Uuid,
         outcome: Outcome,
         backoff: impl FnOnce() -> Duration,
     ) -> Self {
         let blank = Self {
-            step_ref,
+            step_id,
             claim_token,
             outcome: "Complete",
             result: None,
@@ -89,7 +89,7 @@ impl CompleteLane {
         let mut batch = Vec::new();
         while self.attempted.recv_many(&mut batch, self.batch_max).await > 0 {
             // All who lock several steps do so in key order.
-            batch.sort_unstable_by_key(|one| (one.step_ref.task_id, one.step_ref.step_no));
+            batch.sort_unstable_by_key(|one| one.step_id);
             self.store(&batch).await;
             batch.clear();
         }
@@ -134,8 +134,7 @@ impl CompleteLane {
     async fn complete(&mut self, batch: &[Attempted]) -> Result<Outgoing, sqlx::Error> {
         let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
             .bind(self.messaging.broker().name())
-            .bind(batch.iter().map(|one| one.step_ref.task_id).collect::<Vec<_>>())
-            .bind(batch.iter().map(|one| one.step_ref.step_no).collect::<Vec<_>>())
+            .bind(batch.iter().map(|one| one.step_id).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.claim_token).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.outcome).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.result.as_deref()).collect::<Vec<_>>())
@@ -149,7 +148,7 @@ impl CompleteLane {
                 self.metrics.stored(one.outcome);
             } else {
                 self.metrics.fenced();
-                let StepRef { task_id, step_no } = one.step_ref;
+                let (task_id, step_no) = (one.step_id.task_id(), one.step_id.step_no());
                 info!(task_id, step_no, "a late outcome is fenced: its claim had ended");
             }
         }

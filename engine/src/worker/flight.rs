@@ -14,7 +14,7 @@ use super::complete::Attempted;
 use super::handlers::Handlers;
 use super::step::Outcome;
 use crate::json;
-use crate::messaging::StepRef;
+use crate::messaging::StepId;
 
 /// Starts handlers and knows which steps are with one.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(super) struct Flight {
     attempted: mpsc::Sender<Attempted>,
     result_bytes_max: usize,
     running: TaskTracker,
-    claims: Arc<Mutex<HashMap<Uuid, StepRef>>>,
+    claims: Arc<Mutex<HashMap<Uuid, StepId>>>,
     abandoned: CancellationToken,
 }
 
@@ -41,9 +41,9 @@ impl Flight {
     /// Runs the step's handler; the permit is its slot.
     pub(super) fn start(&self, claim: Claim, permit: OwnedSemaphorePermit) {
         let flight = self.clone();
-        self.held().insert(claim.claim_token, claim.step_ref);
+        self.held().insert(claim.claim_token, claim.step_id);
         self.running.spawn(async move {
-            let Claim { step_ref, claim_token, retry, step } = claim;
+            let Claim { step_id, claim_token, retry, step } = claim;
             let attempt = step.attempt.unsigned_abs();
             let run = flight.handlers.run(step);
             let Some(outcome) = flight.abandoned.run_until_cancelled(run).await else {
@@ -51,7 +51,7 @@ impl Flight {
             };
             let outcome = storable(outcome, flight.result_bytes_max);
             let jittered = || retry.delay(attempt, rand::random::<f64>());
-            let attempted = Attempted::new(step_ref, claim_token, outcome, jittered);
+            let attempted = Attempted::new(step_id, claim_token, outcome, jittered);
             // A slow store holds the slot: no more is claimed than can be stored.
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained
             flight.held().remove(&claim_token);
@@ -61,7 +61,7 @@ impl Flight {
 
     /// Waits for the handlers, at most `patience`; gives those up that still run then, and returns
     /// their claims.
-    pub(super) async fn drain(&self, patience: Duration) -> Vec<(Uuid, StepRef)> {
+    pub(super) async fn drain(&self, patience: Duration) -> Vec<(Uuid, StepId)> {
         self.running.close();
         let _ = tokio::time::timeout(patience, self.running.wait()).await; // the rest is returned
         let claims = self.held().drain().collect();
@@ -69,7 +69,7 @@ impl Flight {
         claims
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, StepRef>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, StepId>> {
         self.claims.lock().expect("no holder panics")
     }
 }

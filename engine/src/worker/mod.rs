@@ -32,7 +32,7 @@ pub use self::step::{Outcome, Step, StepError};
 use crate::config::{VERSION, WorkerConfig};
 use crate::database::{self, Lane};
 use crate::http::status::{self, Health};
-use crate::messaging::{self, MessagingService, Outgoing, StepRef};
+use crate::messaging::{MessagingService, Outgoing, StepId};
 use crate::program::{self, StartError};
 
 /// A worker: handlers, and the way to run them.
@@ -150,20 +150,18 @@ impl Worker {
 async fn give_back(
     options: &PgConnectOptions,
     transport: &Arc<dyn MessagingService>,
-    unfinished: Vec<(Uuid, StepRef)>,
+    unfinished: Vec<(Uuid, StepId)>,
 ) {
     if unfinished.is_empty() {
         return;
     }
     let mut unfinished = unfinished;
-    unfinished.sort_unstable_by_key(|(_, step)| (step.task_id, step.step_no));
-    let (tokens, steps): (Vec<Uuid>, Vec<StepRef>) = unfinished.into_iter().unzip();
-    let (task_ids, step_nos) = messaging::arrays(&steps);
+    unfinished.sort_unstable_by_key(|(_, step)| *step);
+    let (tokens, steps): (Vec<Uuid>, Vec<StepId>) = unfinished.into_iter().unzip();
     let released = async {
         let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
             .bind(transport.broker().name())
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps)
             .bind(tokens)
             .fetch_one(Lane::new(options.clone()).connection().await?)
             .await?;

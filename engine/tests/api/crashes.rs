@@ -23,7 +23,7 @@ const FAULTS: &[(&str, &str)] = &[
         "steps whose result was not applied just once",
         "SELECT count(*) FROM workflow_steps s WHERE 1 <> (
             SELECT count(*) FROM workflow_step_transitions x
-            WHERE x.task_id = s.task_id AND x.step_no = s.step_no AND x.to_state = 'Complete')",
+            WHERE x.step_id = s.step_id AND x.to_state = 'Complete')",
     ),
     (
         "gaps in the audit of steps",
@@ -31,7 +31,7 @@ const FAULTS: &[(&str, &str)] = &[
             SELECT sort_key, from_state, lag(sort_key, 1, 0) OVER step AS key_before,
                 lag(to_state, 1, 'Pending') OVER step AS state_before
             FROM workflow_step_transitions
-            WINDOW step AS (PARTITION BY task_id, step_no ORDER BY sort_key)) AS x
+            WINDOW step AS (PARTITION BY step_id ORDER BY sort_key)) AS x
         WHERE sort_key <> key_before + 1 OR from_state <> state_before",
     ),
     (

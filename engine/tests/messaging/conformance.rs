@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::{Outgoing, Phase, Source, Statement, StepRef, arrays};
+use stepmark_engine::messaging::{Outgoing, Phase, Source, Statement, StepId};
 use uuid::Uuid;
 
 use crate::support::{PATIENCE, eventually, number};
@@ -44,8 +44,8 @@ conformance!(
     a_closed_provider_has_sent_what_it_was_given,
 );
 
-fn sorted(mut steps: Vec<StepRef>) -> Vec<StepRef> {
-    steps.sort_unstable_by_key(|step| (step.task_id, step.step_no));
+fn sorted(mut steps: Vec<StepId>) -> Vec<StepId> {
+    steps.sort_unstable();
     steps
 }
 
@@ -183,7 +183,7 @@ async fn messages_that_lead_to_nothing_hide_no_others(mut transport: Transport) 
     let claimed = transport.start_tasks("n", 1).await;
     let mut lane = transport.lane(&["n"]).await;
     assert_eq!(lane.collect(1, 1).await, claimed);
-    let nowhere = StepRef { task_id: i64::MAX, step_no: i32::MAX };
+    let nowhere = StepId::new(i64::MAX >> 16, u16::MAX);
     let nothing = [claimed[0], nowhere].repeat(30);
     transport.send("n", &nothing).await;
     let sent = transport.start_tasks("n", 1).await;
@@ -215,9 +215,8 @@ impl Phase for Processing {
         sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
     }
 
-    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
-        let (task_ids, step_nos) = arrays(steps);
-        sqlx::query(include_str!("../../sql/process_delivered.sql")).bind(task_ids).bind(step_nos)
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
+        sqlx::query(include_str!("../../sql/process_delivered.sql")).bind(steps.to_vec())
     }
 }
 
@@ -234,13 +233,12 @@ async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transpor
     });
     let steps = transport.start_tasks("n", 1).await;
     assert_eq!(transport.lane(&["n"]).await.collect(1, 1).await, steps);
-    let token = "SELECT claim_token FROM workflow_steps WHERE task_id = $1";
-    let token = sqlx::query_scalar(token).bind(steps[0].task_id);
+    let token = "SELECT claim_token FROM workflow_steps WHERE step_id = $1";
+    let token = sqlx::query_scalar(token).bind(steps[0]);
     let token: Uuid = token.fetch_one(&mut transport.connection).await.unwrap();
     let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
         .bind(transport.broker().name())
-        .bind(vec![steps[0].task_id])
-        .bind(vec![steps[0].step_no])
+        .bind([steps[0]])
         .bind(vec![token])
         .bind(vec!["Complete"])
         .bind(vec![Some("1")])

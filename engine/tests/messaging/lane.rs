@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Row};
 use stepmark_engine::messaging::{
-    MessagingError, MessagingService, Phase, Queue, Source, Statement, StepRef, arrays,
+    MessagingError, MessagingService, Phase, Queue, Source, Statement, StepId,
 };
 
 use crate::support::PATIENCE;
@@ -27,12 +27,10 @@ impl Phase for Claiming {
             .bind(30_000_i64)
     }
 
-    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
         self.delivered.fetch_add(steps.len(), Ordering::Relaxed);
-        let (task_ids, step_nos) = arrays(steps);
         sqlx::query(include_str!("../../sql/claim_delivered.sql"))
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps.to_vec())
             .bind("tester")
             .bind(30_000_i64)
     }
@@ -50,11 +48,9 @@ impl Phase for Failing {
             .bind(30_000_i64)
     }
 
-    fn delivered(&self, steps: &[StepRef]) -> Statement<'_> {
-        let (task_ids, step_nos) = arrays(steps);
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
         failing(include_str!("../../sql/claim_delivered.sql"))
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps.to_vec())
             .bind("tester")
             .bind(30_000_i64)
     }
@@ -96,11 +92,9 @@ impl Lane {
     }
 
     /// Takes messages and claims the steps that they name.
-    pub async fn claim(&mut self, max: usize) -> Result<Vec<StepRef>, MessagingError> {
+    pub async fn claim(&mut self, max: usize) -> Result<Vec<StepId>, MessagingError> {
         let rows = self.queue.act(&self.claiming, max).await?;
-        let steps = rows
-            .iter()
-            .map(|row| StepRef { task_id: row.get("task_id"), step_no: row.get("step_no") });
+        let steps = rows.iter().map(|row| row.get("step_id"));
         Ok(steps.collect())
     }
 
@@ -110,7 +104,7 @@ impl Lane {
     }
 
     /// Claims steps until there are `count`; a wait follows only when nothing is left.
-    pub async fn collect(&mut self, count: usize, max: usize) -> Vec<StepRef> {
+    pub async fn collect(&mut self, count: usize, max: usize) -> Vec<StepId> {
         let mut claimed = Vec::new();
         let collected = async {
             while claimed.len() < count {
@@ -128,7 +122,7 @@ impl Lane {
 
     /// The same where servers come and go: after an error the queue is opened anew, as the
     /// engine's lanes do.
-    pub async fn collect_through_outages(&mut self, count: usize) -> Vec<StepRef> {
+    pub async fn collect_through_outages(&mut self, count: usize) -> Vec<StepId> {
         let mut claimed = Vec::new();
         let collected = async {
             while claimed.len() < count {
@@ -147,7 +141,7 @@ impl Lane {
         claimed
     }
 
-    async fn round(&mut self, claimed: &mut Vec<StepRef>) -> Result<(), MessagingError> {
+    async fn round(&mut self, claimed: &mut Vec<StepId>) -> Result<(), MessagingError> {
         self.queue.wait(Duration::from_millis(200)).await?;
         claimed.extend(self.claim(100).await?);
         Ok(())

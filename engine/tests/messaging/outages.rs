@@ -3,15 +3,15 @@
 use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::StepRef;
+use stepmark_engine::messaging::StepId;
 
 use crate::support::{
-    Database, UnflushedLog, eventually, number, own_broker, own_postgres, rabbitmq,
+    Database, UnflushedLog, eventually, execute, number, own_broker, own_postgres, rabbitmq,
 };
 use crate::transport::Transport;
 
-fn sorted(mut steps: Vec<StepRef>) -> Vec<StepRef> {
-    steps.sort_unstable_by_key(|step| step.task_id);
+fn sorted(mut steps: Vec<StepId>) -> Vec<StepId> {
+    steps.sort_unstable();
     steps
 }
 
@@ -129,6 +129,27 @@ async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_name_no_step_are_deleted_and_the_rest_is_taken() {
+    let mut transport = Transport::start(Broker::Pgmq).await;
+    for queue in ["dispatch", "completions"] {
+        for body in ["{}", "{'step_id': 'x'}", "{'step_id': 1.5}", "{'step_id': 1e30}"] {
+            let body = body.replace('\'', "\"");
+            let insert = format!(
+                "INSERT INTO pgmq.q_stepmark_{queue} (vt, message) \
+                 VALUES (now(), '{{\"namespace\": \"n\"}}'::jsonb || '{body}')"
+            );
+            execute(&mut transport.connection, &insert).await;
+        }
+    }
+    let sent = transport.start_tasks("n", 1).await;
+    let mut lane = transport.lane(&["n"]).await;
+    assert_eq!(lane.collect_through_outages(1).await, sent);
+    let left = "SELECT count(*) FROM (TABLE pgmq.q_stepmark_dispatch \
+        UNION ALL TABLE pgmq.q_stepmark_completions) AS left_over";
+    assert_eq!(number(&mut transport.connection, left).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_are_none_are_refused_and_the_rest_is_delivered() {
     let mut transport = Transport::start(Broker::Rabbitmq).await;
     transport.service.declare(vec!["n".to_owned()]).await.unwrap();
@@ -136,7 +157,7 @@ async fn messages_that_are_none_are_refused_and_the_rest_is_delivered() {
     let connection = Connection::connect(&rabbitmq().amqp_url(), properties).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let name = format!("{}dispatch.n", transport.queue_prefix);
-    for body in ["", "{", "{}", r#"{"task_id": "x", "step_no": 1}"#, "\u{0}"] {
+    for body in ["", "{", "{}", r#"{"step_id": "x"}"#, "\u{0}"] {
         let options = BasicPublishOptions::default();
         let properties = BasicProperties::default();
         channel

@@ -6,7 +6,7 @@ use sqlx::postgres::PgPool;
 use sqlx::{PgConnection, Row};
 use stepmark_engine::config::Broker;
 use stepmark_engine::database::read_pool;
-use stepmark_engine::messaging::{MessagingService, Outgoing, StepRef};
+use stepmark_engine::messaging::{MessagingService, Outgoing, StepId};
 use stepmark_engine::program::start_messaging;
 use stepmark_servers::RabbitMq;
 use stepmark_workflow::Template;
@@ -62,7 +62,7 @@ impl Transport {
     }
 
     /// Creates tasks of one step each and publishes their messages, as an orchestrator does.
-    pub async fn start_tasks(&mut self, namespace: &str, count: usize) -> Vec<StepRef> {
+    pub async fn start_tasks(&mut self, namespace: &str, count: usize) -> Vec<StepId> {
         self.service.declare(vec![namespace.to_owned()]).await.unwrap();
         let (steps, outgoing) = self.create_tasks(namespace, count).await;
         self.service.publish(outgoing).await;
@@ -70,11 +70,7 @@ impl Transport {
     }
 
     /// Creates tasks, and leaves their messages to be published.
-    pub async fn create_tasks(
-        &mut self,
-        namespace: &str,
-        count: usize,
-    ) -> (Vec<StepRef>, Outgoing) {
+    pub async fn create_tasks(&mut self, namespace: &str, count: usize) -> (Vec<StepId>, Outgoing) {
         let parsed = template(namespace, "t", &[("a", &[])]);
         let parsed = Template::parse("test.yaml", &parsed).unwrap();
         let template_id: i32 = sqlx::query_scalar(include_str!("../../sql/register_template.sql"))
@@ -101,13 +97,13 @@ impl Transport {
         let task_ids = "SELECT task_id FROM tasks WHERE task_uuid = ANY ($1) ORDER BY task_id";
         let task_ids: Vec<i64> =
             sqlx::query_scalar(task_ids).bind(uuids).fetch_all(&mut self.connection).await.unwrap();
-        let step = |task_id| StepRef { task_id, step_no: 0 };
+        let step = |task_id| StepId::new(task_id, 0);
         let steps = task_ids.into_iter().map(step).collect();
         (steps, Outgoing::from_row(&row).unwrap())
     }
 
     /// Sends dispatch messages, whatever they name.
-    pub async fn send(&mut self, namespace: &str, steps: &[StepRef]) {
+    pub async fn send(&mut self, namespace: &str, steps: &[StepId]) {
         self.service.declare(vec![namespace.to_owned()]).await.unwrap();
         let sql = match self.broker() {
             Broker::Pgmq => {
@@ -120,7 +116,7 @@ impl Transport {
                  FROM unnest($2::jsonb[]) AS m (body) RETURNING message_id, queue, body::text"
             }
         };
-        let bodies = steps.iter().map(|step| serde_json::to_value(step).unwrap());
+        let bodies = steps.iter().map(|step| serde_json::json!({"step_id": step}));
         let sent: Vec<(i64, String, String)> = sqlx::query_as(sql)
             .bind(namespace)
             .bind(bodies.collect::<Vec<_>>())

@@ -1,7 +1,7 @@
 //! Two orchestrators complete two parents of one task at the same moment, a thousand times.
 
 use sqlx::{Connection, PgConnection};
-use stepmark_engine::messaging::{StepRef, arrays};
+use stepmark_engine::messaging::StepId;
 use stepmark_workflow::Template;
 
 use crate::engine::{Engine, Request, Stored, step};
@@ -27,7 +27,7 @@ async fn waiting_tasks(database: &Database, count: usize, steps: &[(&str, &[&str
         }
     }
     for some in task_ids.chunks(50) {
-        let parents: Vec<StepRef> =
+        let parents: Vec<StepId> =
             some.iter().flat_map(|id| [step(*id, 0), step(*id, 1)]).collect();
         let claims = engine.claim(&parents).await.unwrap();
         assert_eq!(claims.len(), parents.len());
@@ -41,11 +41,9 @@ async fn waiting_tasks(database: &Database, count: usize, steps: &[(&str, &[&str
 /// A race begins for both at once: when the one who holds the gate opens it. What each sees then
 /// tells whether the other had ended before.
 fn gated() -> String {
-    let process = include_str!("../../sql/process_delivered.sql")
-        .replace("$1", "p_task_ids")
-        .replace("$2", "p_step_nos");
+    let process = include_str!("../../sql/process_delivered.sql").replace("$1", "p_step_ids");
     format!(
-        "CREATE FUNCTION gated_process(p_task_ids bigint[], p_step_nos integer[], \
+        "CREATE FUNCTION gated_process(p_step_ids bigint[], \
              OUT xid text, OUT begun_with text) LANGUAGE plpgsql AS $$ BEGIN \
              xid := pg_current_xact_id(); \
              PERFORM pg_advisory_xact_lock_shared(1); \
@@ -59,11 +57,9 @@ fn gated() -> String {
 type Racer = (String, String);
 
 /// Processes one step of a task; none when the statement fails.
-async fn process(mut connection: PgConnection, step: StepRef) -> (PgConnection, Option<Racer>) {
-    let (task_ids, step_nos) = arrays(&[step]);
-    let racer = sqlx::query_as("SELECT xid, begun_with FROM gated_process($1, $2)")
-        .bind(task_ids)
-        .bind(step_nos)
+async fn process(mut connection: PgConnection, step: StepId) -> (PgConnection, Option<Racer>) {
+    let racer = sqlx::query_as("SELECT xid, begun_with FROM gated_process($1)")
+        .bind([step])
         .fetch_one(&mut connection)
         .await;
     (connection, racer.ok())
@@ -141,13 +137,14 @@ async fn of_two_racing_orchestrators_one_enqueues_the_child() {
     let races = race(&database, &task_ids).await;
     assert!(races.overlapping >= OVERLAPPING_MIN, "{races:?}");
     assert_eq!((races.failed, races.deadlocks), (0, 0));
-    let enqueued = "workflow_steps WHERE step_no = 2 AND state = 'Enqueued'";
+    let enqueued = "workflow_steps WHERE step_id & 65535 = 2 AND state = 'Enqueued'";
     assert_eq!(count(&database, enqueued).await, ROUNDS);
-    let transitions = "workflow_step_transitions WHERE step_no = 2";
+    let transitions = "workflow_step_transitions WHERE step_id & 65535 = 2";
     assert_eq!(count(&database, transitions).await, ROUNDS);
-    let messages = "(SELECT DISTINCT body FROM message_outbox WHERE body ->> 'step_no' = '2')";
+    let messages =
+        "(SELECT DISTINCT body FROM message_outbox WHERE (body ->> 'step_id')::bigint & 65535 = 2)";
     assert_eq!(count(&database, &format!("{messages} AS m")).await, ROUNDS);
-    let messages = "message_outbox WHERE body ->> 'step_no' = '2'";
+    let messages = "message_outbox WHERE (body ->> 'step_id')::bigint & 65535 = 2";
     assert_eq!(count(&database, messages).await, ROUNDS);
 }
 
@@ -181,7 +178,7 @@ async fn take_the_safeguards_out(database: &Database) {
     let counted = "child.parents_remaining";
     assert!(source.contains(counted), "{source}");
     let in_snapshot = "(SELECT k.parents_remaining FROM workflow_steps k \
-        WHERE k.task_id = child.task_id AND k.step_no = child.step_no)";
+        WHERE k.step_id = child.step_id)";
     let unsafe_one = source.replace(lock, "").replace(counted, in_snapshot);
     execute(&mut connection, &unsafe_one).await;
 }

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use stepmark_engine::messaging::StepRef;
+use stepmark_engine::messaging::StepId;
 use stepmark_workflow::Template;
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ async fn one_task(engine: &mut Engine, request: &Request) {
     removed.bind(message_ids).execute(&mut engine.connection).await.unwrap();
 }
 
-async fn claim(engine: &mut Engine, next: &[StepRef]) -> Vec<Claim> {
+async fn claim(engine: &mut Engine, next: &[StepId]) -> Vec<Claim> {
     let claims = match engine.broker {
         "pgmq" => engine.take_and_claim().await,
         _ => engine.claim(next).await.unwrap(),
@@ -92,13 +92,15 @@ async fn write_history(connection: &mut PgConnection, template_id: i32) {
              transition_count, steps_active, steps_unfinished, context, finished_at) \
          SELECT gen_random_uuid(), 'n', {template_id}, 'old ' || nr, 'Complete', 11, 0, 0, '{{}}', \
              now() FROM generate_series(1, {HISTORY}) AS nr; \
-         INSERT INTO workflow_steps (task_id, step_no, name, state, transition_count, \
-             parents_remaining, attempts, max_attempts, outcome, parents, children) \
-         SELECT task_id, no, 's' || no, 'Complete', 4, 0, 1, 3, 'Complete', '{{}}', '{{}}' \
+         INSERT INTO workflow_steps (step_id, namespace, name, handler, state, transition_count, \
+             parents_remaining, attempts, max_attempts, backoff_initial_ms, backoff_max_ms, \
+             outcome, parents, children) \
+         SELECT task_id << 16 | no, 'n', 's' || no, 'h', 'Complete', 4, 0, 1, 3, 100, 1000, \
+             'Complete', '{{}}', '{{}}' \
          FROM tasks, generate_series(0, 2) AS no WHERE idempotency_key LIKE 'old%'; \
          INSERT INTO workflow_step_transitions \
-             (task_id, step_no, sort_key, from_state, to_state, attempt) \
-         SELECT task_id, no, nr, 'Pending', 'Enqueued', 1 \
+             (step_id, sort_key, from_state, to_state, attempt) \
+         SELECT task_id << 16 | no, nr, 'Pending', 'Enqueued', 1 \
          FROM tasks, generate_series(0, 2) AS no, generate_series(1, 4) AS nr \
          WHERE idempotency_key LIKE 'old%'; \
          INSERT INTO task_transitions (task_id, sort_key, from_state, to_state) \

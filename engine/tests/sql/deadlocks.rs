@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqlx::Connection;
-use stepmark_engine::messaging::StepRef;
+use stepmark_engine::messaging::StepId;
 
 use crate::engine::{Claim, Engine, Stored, step};
 use crate::random;
@@ -15,7 +15,7 @@ const CONNECTIONS: u64 = 6;
 const WHILE: Duration = Duration::from_secs(4);
 
 /// One connection: whatever it can do to whatever step it picks.
-async fn interfere(database: Database, steps: Vec<StepRef>, seed: u64) -> Result<u32, sqlx::Error> {
+async fn interfere(database: Database, steps: Vec<StepId>, seed: u64) -> Result<u32, sqlx::Error> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut engine = Engine::connect(&database).await;
     let mut claims: Vec<Claim> = Vec::new();

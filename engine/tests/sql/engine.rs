@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use stepmark_engine::messaging::{StepRef, arrays};
+use stepmark_engine::messaging::StepId;
 use stepmark_workflow::Template;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ pub struct Created {
 /// A step that has been claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    pub step: StepRef,
+    pub step: StepId,
     pub token: Uuid,
     pub attempt: i32,
 }
@@ -44,7 +44,7 @@ pub struct Claim {
 /// An outcome to be stored.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    pub step: StepRef,
+    pub step: StepId,
     pub token: Uuid,
     /// `Complete`, `Retry` or `Fail`.
     pub outcome: &'static str,
@@ -54,7 +54,7 @@ pub struct Stored {
 impl Claim {
     fn from_row(row: &PgRow) -> Self {
         Self {
-            step: StepRef { task_id: row.get("task_id"), step_no: row.get("step_no") },
+            step: row.get("step_id"),
             token: row.get("claim_token"),
             attempt: row.get("attempt"),
         }
@@ -133,19 +133,17 @@ impl Engine {
     }
 
     /// Claims for half a minute.
-    pub async fn claim(&mut self, steps: &[StepRef]) -> Result<Vec<Claim>, sqlx::Error> {
+    pub async fn claim(&mut self, steps: &[StepId]) -> Result<Vec<Claim>, sqlx::Error> {
         self.claim_for(30_000, steps).await
     }
 
     pub async fn claim_for(
         &mut self,
         lease_ms: i64,
-        steps: &[StepRef],
+        steps: &[StepId],
     ) -> Result<Vec<Claim>, sqlx::Error> {
-        let (task_ids, step_nos) = arrays(steps);
         let rows = sqlx::query(include_str!("../../sql/claim_delivered.sql"))
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps.to_vec())
             .bind("tester")
             .bind(lease_ms)
             .fetch_all(&mut self.connection)
@@ -176,16 +174,14 @@ impl Engine {
         if outcomes.is_empty() {
             return Ok(Vec::new());
         }
-        let steps: Vec<StepRef> = outcomes.iter().map(|one| one.step).collect();
-        let (task_ids, step_nos) = arrays(&steps);
+        let steps: Vec<StepId> = outcomes.iter().map(|one| one.step).collect();
         let text = |one: &Stored, complete| {
             let is_complete = one.outcome == "Complete";
             (is_complete == complete).then(|| format!(r#"{{"of": "{}"}}"#, one.token))
         };
         let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
             .bind(self.broker)
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps)
             .bind(outcomes.iter().map(|one| one.token).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| one.outcome).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| text(one, true)).collect::<Vec<_>>())
@@ -197,11 +193,9 @@ impl Engine {
     }
 
     /// How many outcomes were processed.
-    pub async fn process(&mut self, steps: &[StepRef]) -> Result<i32, sqlx::Error> {
-        let (task_ids, step_nos) = arrays(steps);
+    pub async fn process(&mut self, steps: &[StepId]) -> Result<i32, sqlx::Error> {
         let row = sqlx::query(include_str!("../../sql/process_delivered.sql"))
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps.to_vec())
             .fetch_one(&mut self.connection)
             .await?;
         Ok(row.get("steps_processed"))
@@ -209,12 +203,10 @@ impl Engine {
 
     /// How many steps were given back.
     pub async fn release(&mut self, claims: &[Claim]) -> Result<i64, sqlx::Error> {
-        let steps: Vec<StepRef> = claims.iter().map(|claim| claim.step).collect();
-        let (task_ids, step_nos) = arrays(&steps);
+        let steps: Vec<StepId> = claims.iter().map(|claim| claim.step).collect();
         let row = sqlx::query(include_str!("../../sql/release_steps.sql"))
             .bind(self.broker)
-            .bind(task_ids)
-            .bind(step_nos)
+            .bind(steps)
             .bind(claims.iter().map(|claim| claim.token).collect::<Vec<_>>())
             .fetch_one(&mut self.connection)
             .await?;
@@ -234,7 +226,7 @@ impl Engine {
     }
 
     /// Claims a step, stores an outcome and processes it.
-    pub async fn run(&mut self, step: StepRef, outcome: &'static str) {
+    pub async fn run(&mut self, step: StepId, outcome: &'static str) {
         let claims = self.claim(&[step]).await.unwrap();
         assert_eq!(claims.len(), 1, "{step:?} can't be claimed");
         let stored = self.complete(&[Stored::new(&claims[0], outcome)]).await;
@@ -246,7 +238,7 @@ impl Engine {
     pub async fn steps(&mut self, task_id: i64) -> Vec<(String, i32, i32)> {
         sqlx::query_as(
             "SELECT state::text, attempts, lease_expiries FROM workflow_steps \
-             WHERE task_id = $1 ORDER BY step_no",
+             WHERE step_id >> 16 = $1 ORDER BY step_id",
         )
         .bind(task_id)
         .fetch_all(&mut self.connection)
@@ -269,13 +261,12 @@ impl Engine {
     }
 
     /// What time would do: the step's lease has expired, its retry is due.
-    pub async fn let_time_pass(&mut self, step: StepRef) {
+    pub async fn let_time_pass(&mut self, step: StepId) {
         sqlx::query(
             "UPDATE workflow_steps SET lease_expires_at = lease_expires_at - interval '1 day', \
-             retry_at = retry_at - interval '1 day' WHERE task_id = $1 AND step_no = $2",
+             retry_at = retry_at - interval '1 day' WHERE step_id = $1",
         )
-        .bind(step.task_id)
-        .bind(step.step_no)
+        .bind(step)
         .execute(&mut self.connection)
         .await
         .unwrap();
@@ -295,6 +286,6 @@ impl Request {
 }
 
 /// A step by its numbers.
-pub fn step(task_id: i64, step_no: i32) -> StepRef {
-    StepRef { task_id, step_no }
+pub fn step(task_id: i64, step_no: u16) -> StepId {
+    StepId::new(task_id, step_no)
 }

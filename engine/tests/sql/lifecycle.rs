@@ -1,6 +1,6 @@
 //! Leases, retries, failures, and calls that come twice.
 
-use stepmark_engine::messaging::StepRef;
+use stepmark_engine::messaging::StepId;
 
 use crate::engine::{Engine, Stored, step};
 use crate::support::{Database, number, template};
@@ -16,7 +16,7 @@ async fn task_of(steps: &[(&str, &[&str])]) -> (Engine, i64) {
     (engine, task_id)
 }
 
-async fn expire(engine: &mut Engine, step: StepRef) -> (i32, i32, i32) {
+async fn expire(engine: &mut Engine, step: StepId) -> (i32, i32, i32) {
     assert_eq!(engine.claim(&[step]).await.unwrap().len(), 1);
     engine.let_time_pass(step).await;
     engine.recover().await.unwrap()
@@ -91,7 +91,7 @@ async fn a_retry_is_due_after_the_time_that_the_worker_drew() {
     engine.complete(&[retry]).await.unwrap();
     engine.process(&[step(task_id, 0)]).await.unwrap();
     let due_s = "SELECT round(extract(epoch FROM retry_at - at))::bigint FROM workflow_steps \
-        JOIN workflow_step_transitions USING (task_id, step_no) \
+        JOIN workflow_step_transitions USING (step_id) \
         WHERE to_state = 'WaitingForRetry'";
     assert_eq!(number(&mut engine.connection, due_s).await, 86_400);
 }

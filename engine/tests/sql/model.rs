@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use stepmark_engine::messaging::StepRef;
+use stepmark_engine::messaging::StepId;
 use stepmark_workflow::Template;
 use stepmark_workflow::model::{Change, Model, Outcome, Token};
 use stepmark_workflow::retry::Failure;
@@ -42,7 +42,7 @@ impl Twins {
     }
 
     async fn happens(&mut self, random: &mut StdRng) {
-        let all: Vec<i32> = (0..i32::try_from(self.model.steps().len()).unwrap()).collect();
+        let all: Vec<u16> = (0..u16::try_from(self.model.steps().len()).unwrap()).collect();
         match random.random_range(0..20) {
             0..6 => self.claim(&random::some(random, &all, 6)).await,
             6..11 => self.store(random).await,
@@ -53,25 +53,25 @@ impl Twins {
         }
     }
 
-    fn steps(&self, step_nos: &[i32]) -> Vec<StepRef> {
+    fn steps(&self, step_nos: &[u16]) -> Vec<StepId> {
         step_nos.iter().map(|no| step(self.task_id, *no)).collect()
     }
 
-    async fn claim(&mut self, step_nos: &[i32]) {
+    async fn claim(&mut self, step_nos: &[u16]) {
         let steps = self.steps(step_nos);
         let mut made = self.engine.claim(&steps).await.unwrap();
-        made.sort_unstable_by_key(|claim| claim.step.step_no);
+        made.sort_unstable_by_key(|claim| claim.step.step_no());
         let mut change = Change::default();
         let mut claimed = Vec::new();
         for step_no in BTreeSet::from_iter(step_nos) {
             let token = Token((self.claims.len() + claimed.len()) as u64);
-            let one = self.model.claim(usize::try_from(*step_no).unwrap(), token);
+            let one = self.model.claim(usize::from(*step_no), token);
             if !one.is_empty() {
                 claimed.push(*step_no);
             }
             add(&mut change, one);
         }
-        let in_sql: Vec<i32> = made.iter().map(|claim| claim.step.step_no).collect();
+        let in_sql: Vec<u16> = made.iter().map(|claim| claim.step.step_no()).collect();
         assert_eq!(in_sql, claimed, "the steps claimed");
         self.claims.extend(made);
         self.compare("claimed", &change).await;
@@ -92,7 +92,7 @@ impl Twins {
         let accepted = self.engine.complete(&outcomes).await.unwrap();
         let mut change = Change::default();
         for ((place, stored), accepted) in places.iter().zip(&outcomes).zip(accepted) {
-            let step_no = usize::try_from(stored.step.step_no).unwrap();
+            let step_no = usize::from(stored.step.step_no());
             let outcome = match stored.outcome {
                 "Complete" => Outcome::Complete,
                 "Retry" => Outcome::Failed(Failure::Retryable),
@@ -105,11 +105,10 @@ impl Twins {
         self.compare("stored", &change).await;
     }
 
-    async fn process(&mut self, step_nos: &[i32]) {
+    async fn process(&mut self, step_nos: &[u16]) {
         let steps = self.steps(step_nos);
         self.engine.process(&steps).await.unwrap();
-        let completions: Vec<usize> =
-            step_nos.iter().map(|no| usize::try_from(*no).unwrap()).collect();
+        let completions: Vec<usize> = step_nos.iter().map(|no| usize::from(*no)).collect();
         let change = self.model.process(&completions);
         self.compare("processed", &change).await;
     }
@@ -120,7 +119,7 @@ impl Twins {
         let released = self.engine.release(&claims).await.unwrap();
         let mut change = Change::default();
         for place in places {
-            let step_no = usize::try_from(self.claims[place].step.step_no).unwrap();
+            let step_no = usize::from(self.claims[place].step.step_no());
             add(&mut change, self.model.release(step_no, Token(place as u64)));
         }
         assert_eq!(usize::try_from(released).unwrap(), change.steps.len());
@@ -133,7 +132,7 @@ impl Twins {
             self.engine.let_time_pass(step(self.task_id, step_no)).await;
             let (_, expired, _) = self.engine.recover().await.unwrap();
             assert_eq!(expired, 1);
-            let change = self.model.lease_expired(usize::try_from(step_no).unwrap());
+            let change = self.model.lease_expired(usize::from(step_no));
             self.compare("expired", &change).await;
         }
     }
@@ -146,7 +145,7 @@ impl Twins {
         }
         let (retried, ..) = self.engine.recover().await.unwrap();
         assert_eq!(usize::try_from(retried).unwrap(), due.len());
-        let due: Vec<usize> = due.iter().map(|no| usize::try_from(*no).unwrap()).collect();
+        let due: Vec<usize> = due.iter().map(|no| usize::from(*no)).collect();
         let change = self.model.retry_due(&due);
         self.compare("retried", &change).await;
     }
@@ -160,7 +159,7 @@ impl Twins {
         picked.into_iter().collect()
     }
 
-    fn in_state(&self, state: StepState) -> Vec<i32> {
+    fn in_state(&self, state: StepState) -> Vec<u16> {
         let steps = self.model.steps().iter().zip(0..);
         steps.filter(|(step, _)| step.state == state).map(|(_, no)| no).collect()
     }
@@ -180,7 +179,7 @@ impl Twins {
     async fn step_rows(&mut self) -> Vec<StepRow> {
         sqlx::query_as(
             "SELECT state::text, attempts, lease_expiries, parents_remaining \
-             FROM workflow_steps WHERE task_id = $1 ORDER BY step_no",
+             FROM workflow_steps WHERE step_id >> 16 = $1 ORDER BY step_id",
         )
         .bind(self.task_id)
         .fetch_all(&mut self.engine.connection)
@@ -202,8 +201,8 @@ impl Twins {
         sqlx::query_as(
             "SELECT NULL::int, sort_key, from_state::text, to_state::text, 0 \
              FROM task_transitions WHERE task_id = $1 UNION ALL \
-             SELECT step_no, sort_key, from_state::text, to_state::text, attempt \
-             FROM workflow_step_transitions WHERE task_id = $1 ORDER BY 1 NULLS FIRST, 2",
+             SELECT (step_id & 65535)::int, sort_key, from_state::text, to_state::text, attempt \
+             FROM workflow_step_transitions WHERE step_id >> 16 = $1 ORDER BY 1 NULLS FIRST, 2",
         )
         .bind(self.task_id)
         .fetch_all(&mut self.engine.connection)
@@ -228,7 +227,7 @@ impl Twins {
     async fn sent(&mut self, queue: &str) -> usize {
         let sent: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM message_outbox \
-             WHERE queue = $1 AND (body ->> 'task_id')::bigint = $2",
+             WHERE queue = $1 AND (body ->> 'step_id')::bigint >> 16 = $2",
         )
         .bind(queue)
         .bind(self.task_id)

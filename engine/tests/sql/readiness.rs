@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqlx::{Connection, PgConnection};
+use stepmark_engine::messaging::StepId;
 use stepmark_workflow::readiness::{
     ReadyTask, StepReadiness, StepSnapshot, TaskSnapshot, next_ready_tasks, step_readiness,
 };
 use stepmark_workflow::state::{StepState, TaskState};
 use uuid::Uuid;
 
+use crate::engine::step;
 use crate::support::{Database, seeds};
 
 const NOW_MS: i64 = 1_000;
@@ -62,22 +64,22 @@ async fn insert(connection: &mut PgConnection, task: &mut TaskSnapshot) -> Uuid 
     .fetch_one(&mut *connection)
     .await
     .unwrap();
-    for (step_no, step) in task.steps.iter().enumerate() {
+    for (step_no, one) in task.steps.iter().enumerate() {
         let parents = task.edges.iter().filter(|(_, to)| *to == step_no);
-        let parents: Vec<i32> = parents.map(|(from, _)| i32::try_from(*from).unwrap()).collect();
+        let number = |no: usize| step(task.task_id, u16::try_from(no).unwrap());
+        let parents: Vec<StepId> = parents.map(|(from, _)| number(*from)).collect();
         sqlx::query(
-            "INSERT INTO workflow_steps (task_id, step_no, name, state, parents_remaining, \
-                 attempts, max_attempts, claim_token, lease_expires_at, outcome, retry_at, \
-                 parents, children) \
-             VALUES ($1, $2, 's' || $2, $3::step_state, 0, $4, $5, gen_random_uuid(), now(), \
-                 'Complete', now() + $6 * interval '1 ms', $7, '{}')",
+            "INSERT INTO workflow_steps (step_id, namespace, name, handler, state, \
+                 backoff_initial_ms, backoff_max_ms, parents_remaining, attempts, \
+                 max_attempts, claim_token, lease_expires_at, outcome, retry_at, parents, children) \
+             VALUES ($1, 'n', 's' || $1, 'h', $2::step_state, 100, 1000, 0, $3, $4, \
+                 gen_random_uuid(), now(), 'Complete', now() + $5 * interval '1 ms', $6, '{}')",
         )
-        .bind(task.task_id)
-        .bind(i32::try_from(step_no).unwrap())
-        .bind(step.state.name())
-        .bind(i32::try_from(step.attempts).unwrap())
-        .bind(i32::try_from(step.max_attempts).unwrap())
-        .bind(step.retry_at_ms.map(|at| at - NOW_MS))
+        .bind(number(step_no))
+        .bind(one.state.name())
+        .bind(i32::try_from(one.attempts).unwrap())
+        .bind(i32::try_from(one.max_attempts).unwrap())
+        .bind(one.retry_at_ms.map(|at| at - NOW_MS))
         .bind(parents)
         .execute(&mut *connection)
         .await

@@ -25,9 +25,9 @@ const SPOILED_TASK: u64 = 12;
 const TABLES: &str = "
     CREATE SCHEMA IF NOT EXISTS stepmark;
     CREATE TABLE stepmark.tasks (task_id bigint PRIMARY KEY, task_uuid uuid, state text);
-    CREATE TABLE stepmark.workflow_steps (task_id bigint, step_no int, name text, state text,
+    CREATE TABLE stepmark.workflow_steps (step_id bigint, name text, state text,
         result jsonb);
-    CREATE TABLE stepmark.workflow_step_transitions (task_id bigint, step_no int, sort_key int,
+    CREATE TABLE stepmark.workflow_step_transitions (step_id bigint, sort_key int,
         from_state text, to_state text);
     CREATE TABLE stepmark.task_transitions (task_id bigint, sort_key int, from_state text,
         to_state text);
@@ -61,12 +61,12 @@ const PLAY: &str = "
         INSERT INTO stepmark.tasks VALUES ($1, $2, 'Complete')
     ), steps AS (
         INSERT INTO stepmark.workflow_steps
-        SELECT $1, n - 1, 'linear_step_' || n, 'Complete',
+        SELECT $1 << 16 | n - 1, 'linear_step_' || n, 'Complete',
             jsonb_build_object('value', ($3::text[])[n])
         FROM generate_series(1, 4) n
     ), of_steps AS (
         INSERT INTO stepmark.workflow_step_transitions
-        SELECT $1, s, k, ($4::text[])[k], ($4::text[])[k + 1]
+        SELECT $1 << 16 | s, k, ($4::text[])[k], ($4::text[])[k + 1]
         FROM generate_series(0, 3) s, generate_series(1, 4) k
         WHERE NOT ($6 AND s = 2 AND k = 2)
     ), of_task AS (

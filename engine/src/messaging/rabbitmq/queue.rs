@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use super::Link;
 use crate::database::Lane;
-use crate::messaging::{MessagingError, Phase, Queue, StepRef};
+use crate::messaging::{Message, MessagingError, Phase, Queue, StepId};
 
 /// How long an acknowledgement may wait for others to share its frame.
 const SETTLE_MAX: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ pub(super) struct RabbitMqQueue {
     queues: Vec<String>,
     prefetch: u16,
     consumers: Option<(Channel, Consumers)>,
-    delivered: Vec<(Delivery, StepRef)>,
+    delivered: Vec<(Delivery, StepId)>,
     /// To be acknowledged before long: what was done to them is committed, and what follows from it
     /// need not wait for the broker.
     acted_on: Vec<Delivery>,
@@ -139,7 +139,7 @@ impl RabbitMqQueue {
     }
 
     /// The next delivery that names a step; what doesn't is refused for good.
-    async fn next(&mut self) -> Result<(Delivery, StepRef), MessagingError> {
+    async fn next(&mut self) -> Result<(Delivery, StepId), MessagingError> {
         let (_, consumers) = self.consumers.as_mut().expect("the wait has made them");
         loop {
             let next = consumers.next().await;
@@ -153,7 +153,7 @@ impl RabbitMqQueue {
                 }
             };
             match serde_json::from_slice(&delivery.data) {
-                Ok(step) => return Ok((delivery, step)),
+                Ok(Message { step_id }) => return Ok((delivery, step_id)),
                 Err(error) => {
                     error!(%error, "a message that names no step is refused");
                     delivery.reject(BasicRejectOptions { requeue: false }).await?;
@@ -207,8 +207,8 @@ impl Queue for RabbitMqQueue {
             if taken.is_empty() {
                 return Ok(Vec::new());
             }
-            taken.sort_unstable_by_key(|(_, step)| (step.task_id, step.step_no));
-            let (deliveries, steps): (Vec<Delivery>, Vec<StepRef>) = taken.into_iter().unzip();
+            taken.sort_unstable_by_key(|(_, step)| *step);
+            let (deliveries, steps): (Vec<Delivery>, Vec<StepId>) = taken.into_iter().unzip();
             let acted = async {
                 phase.delivered(&steps).fetch_all(self.database.connection().await?).await
             };
