@@ -23,15 +23,17 @@ ALTER TABLE pgmq.q_stepmark_completions SET (
 
 -- Messages for RabbitMQ that the broker has not confirmed yet. The row is written with the state
 -- change, the message is published after the commit, the row goes once the broker has confirmed.
+-- The id is random, because a crash takes back the numbers of a sequence with the commits that
+-- nobody waited for: what was confirmed of a number's first message would remove its second.
 CREATE TABLE message_outbox (
-    message_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     queue      text NOT NULL,
     body       jsonb NOT NULL,
     sent_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 -- What a phase has to publish after its commit; all three arrays NULL on PGMQ.
-CREATE TYPE outgoing_messages AS (message_ids bigint[], queues text[], bodies text[]);
+CREATE TYPE outgoing_messages AS (message_ids uuid[], queues text[], bodies text[]);
 
 -- Hands dispatch messages for steps that have just been enqueued to the transport, in the same
 -- transaction as the state change.

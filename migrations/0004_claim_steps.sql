@@ -6,8 +6,10 @@
 -- PGMQ: up to p_max messages of p_namespaces are taken here. Taking is deleting: the row's lock is
 -- its visibility timeout, and an aborted claim puts it back at once. Fewer than p_max rows mean
 -- that no message was left: those that claim nothing are taken too, and make room for others. What
--- comes later calls by NOTIFY. The commit may then be asynchronous: what it loses in a crash, the
--- message brings back, because taking the message is lost with it.
+-- comes later calls by NOTIFY.
+--
+-- The commit is asynchronous: what it loses in a crash, the message brings back. Taking it from PGMQ
+-- is lost too, and RabbitMQ is told that it is done with only after a flush of the log.
 --
 -- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each
 -- call), and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
@@ -26,9 +28,7 @@ DECLARE
     claimed integer;
     taken bigint[];
 BEGIN
-    IF p_namespaces IS NOT NULL THEN
-        synchronous := set_config('synchronous_commit', 'off', true);
-    END IF;
+    synchronous := set_config('synchronous_commit', 'off', true);
     LOOP
         IF p_namespaces IS NOT NULL THEN
             room := p_max;

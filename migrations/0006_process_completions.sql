@@ -72,9 +72,10 @@ END $$;
 -- queue_empty: no message was left in PGMQ's queue. steps_evaluated: completed steps whose
 -- dependants were evaluated. next_retry_ms: time until the first of the retries that began to wait.
 --
--- The commit is durable when a task ended, or (RabbitMQ) messages are to be published on it;
--- otherwise it may be asynchronous: what a crash takes back, the completion message brings again,
--- because taking it is taken back too.
+-- The commit is durable when a task has ended; otherwise it is asynchronous: what a crash takes
+-- back, the completion message brings again, because taking it from PGMQ is taken back too, and
+-- RabbitMQ is told that it is done with only after a flush of the log. A dispatch message that
+-- RabbitMQ has of it by then names a step that is not Enqueued, and changes nothing.
 CREATE FUNCTION process_completions(
     p_broker message_broker, p_max integer, p_step_ids bigint[],
     OUT queue_empty boolean, OUT steps_processed integer, OUT steps_evaluated integer,
@@ -174,7 +175,7 @@ BEGIN
     END IF;
     IF tasks_finished IS NOT NULL THEN
         PERFORM notify_finished(tasks_finished);
-    ELSIF p_broker = 'pgmq' THEN
+    ELSE
         synchronous := set_config('synchronous_commit', 'off', true);
     END IF;
 END $$;

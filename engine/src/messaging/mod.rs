@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres, Row};
+use uuid::Uuid;
 
 pub use self::pgmq::Pgmq;
 pub use self::rabbitmq::{RabbitMq, RabbitMqOptions};
@@ -124,7 +125,7 @@ pub trait Queue: Send {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The outbox rows that hold them.
-    pub message_ids: Vec<i64>,
+    pub message_ids: Vec<Uuid>,
     /// Queue of each, without the prefix.
     pub queues: Vec<String>,
     /// Body of each, JSON.
@@ -137,7 +138,7 @@ impl Outgoing {
     /// # Errors
     /// The row lacks the columns `message_ids`, `queues` and `bodies`.
     pub fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let message_ids: Option<Vec<i64>> = row.try_get("message_ids")?;
+        let message_ids: Option<Vec<Uuid>> = row.try_get("message_ids")?;
         Ok(match message_ids {
             None => Self::default(),
             Some(message_ids) => {

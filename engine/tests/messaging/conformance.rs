@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::{Outgoing, Phase, Source, Statement, StepId};
-use uuid::Uuid;
+use stepmark_engine::messaging::{Source, StepId};
 
+use crate::lane::Processing;
 use crate::support::{PATIENCE, eventually, number};
 use crate::transport::Transport;
 
@@ -207,19 +207,6 @@ async fn any_valid_namespace_has_a_queue(mut transport: Transport) {
     assert_eq!(sorted(lane.collect(sent.len(), 100).await), sorted(sent));
 }
 
-/// What an orchestrator does to completions.
-struct Processing;
-
-impl Phase for Processing {
-    fn taking<'a>(&'a self, _namespaces: &'a [String], max: i32) -> Statement<'a> {
-        sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
-    }
-
-    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
-        sqlx::query(include_str!("../../sql/process_delivered.sql")).bind(steps.to_vec())
-    }
-}
-
 async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transport) {
     let mut queue =
         transport.service.open(Source::Completions(std::sync::Arc::default()), 10).await.unwrap();
@@ -233,21 +220,7 @@ async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transpor
     });
     let steps = transport.start_tasks("n", 1).await;
     assert_eq!(transport.lane(&["n"]).await.collect(1, 1).await, steps);
-    let token = "SELECT claim_token FROM workflow_steps WHERE step_id = $1";
-    let token = sqlx::query_scalar(token).bind(steps[0]);
-    let token: Uuid = token.fetch_one(&mut transport.connection).await.unwrap();
-    let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
-        .bind(transport.broker().name())
-        .bind([steps[0]])
-        .bind(vec![token])
-        .bind(vec!["Complete"])
-        .bind(vec![Some("1")])
-        .bind(vec![None::<String>])
-        .bind(vec![None::<i64>])
-        .fetch_one(&mut transport.connection)
-        .await
-        .unwrap();
-    transport.service.publish(Outgoing::from_row(&row).unwrap()).await;
+    transport.complete(steps[0]).await;
     let (processed, elapsed) = waiting.await.unwrap();
     assert_eq!(processed, 1);
     assert!(elapsed < PATIENCE / 4, "woken after {elapsed:?}");

@@ -56,6 +56,19 @@ impl Phase for Failing {
     }
 }
 
+/// What an orchestrator does to completions.
+pub struct Processing;
+
+impl Phase for Processing {
+    fn taking<'a>(&'a self, _namespaces: &'a [String], max: i32) -> Statement<'a> {
+        sqlx::query(include_str!("../../sql/process_taken.sql")).bind(max)
+    }
+
+    fn delivered(&self, steps: &[StepId]) -> Statement<'_> {
+        sqlx::query(include_str!("../../sql/process_delivered.sql")).bind(steps.to_vec())
+    }
+}
+
 fn failing<'q>(claim: &str) -> Statement<'q> {
     let divide = format!("SELECT 1 / (attempt - attempt) FROM (\n{claim}\n) AS claimed");
     sqlx::query(AssertSqlSafe(divide))

@@ -1,12 +1,17 @@
 //! Servers that stop, restart and forget.
 
+use std::time::Duration;
+
 use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
+use sqlx::Row;
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::StepId;
+use stepmark_engine::messaging::{Outgoing, Source, StepId};
 
+use crate::lane::Processing;
 use crate::support::{
-    Database, UnflushedLog, eventually, execute, number, own_broker, own_postgres, rabbitmq,
+    Database, PATIENCE, UnflushedLog, eventually, execute, number, own_broker, own_postgres,
+    rabbitmq,
 };
 use crate::transport::Transport;
 
@@ -101,6 +106,57 @@ async fn claims_that_a_crash_takes_back_are_made_again_because_nothing_was_ackno
     let held = UnflushedLog::hold(transport.database.clone()).await;
     transport.connection = held.crash(&mut transport.connection).await;
     assert_eq!(number(&mut transport.connection, claimed).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evaluations_that_a_crash_takes_back_are_made_again_and_their_messages_do_nothing() {
+    let server = own_postgres();
+    let database = Database::of(&server);
+    let patience = std::time::Duration::from_secs(5);
+    stepmark_engine::database::prepare(&database.options(), patience).await.unwrap();
+    let mut transport = Transport::on(database.clone(), Some(rabbitmq())).await;
+    transport.steps = &[("a", &[]), ("b", &["a"])];
+    let first = transport.start_tasks("n", 1).await[0];
+    let second = StepId::new(first.task_id(), 1);
+    let mut lane = transport.lane(&["n"]).await;
+    assert_eq!(lane.collect(1, 1).await, [first]);
+    transport.complete(first).await;
+    confirmed(&mut transport).await;
+    let source = || Source::Completions(std::sync::Arc::default());
+    let mut completions = transport.service.open(source(), 10).await.unwrap();
+
+    let held = UnflushedLog::hold(database).await;
+    completions.wait(PATIENCE).await.unwrap();
+    let rows = completions.act(&Processing, 10).await.unwrap();
+    assert_eq!(rows[0].get::<i32, _>("steps_processed"), 1);
+    // The message for b reaches the broker; then the crash takes back what it rests on.
+    let outgoing = Outgoing::from_row(&rows[0]).unwrap();
+    assert_eq!(outgoing.message_ids.len(), 1);
+    transport.service.publish(outgoing).await;
+    transport.connection = held.crash(&mut transport.connection).await;
+    let states = "SELECT count(*) FROM workflow_steps WHERE state = 'Pending' AND name = 'b' \
+        OR state = 'EnqueuedForOrchestration' AND name = 'a'";
+    assert_eq!(number(&mut transport.connection, states).await, 2, "the crash took it back");
+    eventually("the message of what is lost has led to nothing", async || {
+        let claimed = lane.claim(10).await;
+        assert_eq!(claimed.unwrap_or_default(), []);
+        let _ = lane.queue.wait(Duration::from_millis(20)).await; // its connection is lost as well
+        (lane.delivered() >= 2).then_some(())
+    })
+    .await;
+
+    eventually("the completion comes again", async || {
+        let waited = completions.wait(Duration::from_millis(200)).await;
+        let acted = completions.act(&Processing, 10).await;
+        if waited.is_err() || acted.is_err() {
+            completions = transport.service.open(source(), 10).await.unwrap();
+        }
+        let row = acted.ok()?.into_iter().next()?;
+        transport.service.publish(Outgoing::from_row(&row).unwrap()).await;
+        (row.get::<i32, _>("steps_processed") == 1).then_some(())
+    })
+    .await;
+    assert_eq!(lane.collect_through_outages(1).await, [second]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,6 +20,8 @@ pub struct Transport {
     pub service: Arc<dyn MessagingService>,
     pub database: Database,
     pub queue_prefix: String,
+    /// Of the tasks that are created: one, unless told.
+    pub steps: &'static [(&'static str, &'static [&'static str])],
     pub connection: PgConnection,
     pool: PgPool,
 }
@@ -46,6 +48,7 @@ impl Transport {
             service: service.unwrap(),
             connection: database.connect().await,
             queue_prefix,
+            steps: &[("a", &[])],
             database,
             pool,
         }
@@ -61,7 +64,7 @@ impl Transport {
         Lane::open(Arc::clone(&self.service), namespaces).await
     }
 
-    /// Creates tasks of one step each and publishes their messages, as an orchestrator does.
+    /// Creates tasks and publishes their messages, as an orchestrator does.
     pub async fn start_tasks(&mut self, namespace: &str, count: usize) -> Vec<StepId> {
         self.service.declare(vec![namespace.to_owned()]).await.unwrap();
         let (steps, outgoing) = self.create_tasks(namespace, count).await;
@@ -71,7 +74,7 @@ impl Transport {
 
     /// Creates tasks, and leaves their messages to be published.
     pub async fn create_tasks(&mut self, namespace: &str, count: usize) -> (Vec<StepId>, Outgoing) {
-        let parsed = template(namespace, "t", &[("a", &[])]);
+        let parsed = template(namespace, "t", self.steps);
         let parsed = Template::parse("test.yaml", &parsed).unwrap();
         let template_id: i32 = sqlx::query_scalar(include_str!("../../sql/register_template.sql"))
             .bind(&parsed.namespace)
@@ -102,6 +105,25 @@ impl Transport {
         (steps, Outgoing::from_row(&row).unwrap())
     }
 
+    /// Stores the result of a claimed step, and publishes its completion, as a worker does.
+    pub async fn complete(&mut self, step: StepId) {
+        let token = "SELECT claim_token FROM workflow_steps WHERE step_id = $1";
+        let token = sqlx::query_scalar(token).bind(step);
+        let token: Uuid = token.fetch_one(&mut self.connection).await.unwrap();
+        let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
+            .bind(self.broker().name())
+            .bind([step])
+            .bind([token])
+            .bind(["Complete"])
+            .bind([Some("1")])
+            .bind([None::<String>])
+            .bind([None::<i64>])
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap();
+        self.service.publish(Outgoing::from_row(&row).unwrap()).await;
+    }
+
     /// Sends dispatch messages, whatever they name.
     pub async fn send(&mut self, namespace: &str, steps: &[StepId]) {
         self.service.declare(vec![namespace.to_owned()]).await.unwrap();
@@ -109,7 +131,7 @@ impl Transport {
             Broker::Pgmq => {
                 "INSERT INTO pgmq.q_stepmark_dispatch (vt, message) \
                  SELECT now(), m.body || jsonb_build_object('namespace', $1) \
-                 FROM unnest($2::jsonb[]) AS m (body) RETURNING msg_id, '', ''"
+                 FROM unnest($2::jsonb[]) AS m (body) RETURNING gen_random_uuid(), '', ''"
             }
             Broker::Rabbitmq => {
                 "INSERT INTO message_outbox (queue, body) SELECT 'dispatch.' || $1, m.body \
@@ -117,7 +139,7 @@ impl Transport {
             }
         };
         let bodies = steps.iter().map(|step| serde_json::json!({"step_id": step}));
-        let sent: Vec<(i64, String, String)> = sqlx::query_as(sql)
+        let sent: Vec<(Uuid, String, String)> = sqlx::query_as(sql)
             .bind(namespace)
             .bind(bodies.collect::<Vec<_>>())
             .fetch_all(&mut self.connection)

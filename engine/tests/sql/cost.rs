@@ -72,7 +72,7 @@ async fn one_task(engine: &mut Engine, request: &Request) {
     let resent = sqlx::query(include_str!("../../sql/outbox_resend.sql")).bind(0_i64).bind(100_i32);
     let resent = resent.fetch_one(&mut engine.connection).await.unwrap();
     let removed = sqlx::query(include_str!("../../sql/outbox_remove.sql"));
-    let message_ids: Option<Vec<i64>> = resent.get("message_ids");
+    let message_ids: Option<Vec<Uuid>> = resent.get("message_ids");
     removed.bind(message_ids).execute(&mut engine.connection).await.unwrap();
 }
 

@@ -1,8 +1,9 @@
 //! RabbitMQ: durable queues, persistent messages, publisher confirms, and an outbox in PostgreSQL
 //! that holds every message until the broker has confirmed it.
 //!
-//! Publishing and acknowledging happen after the commit that they rest on has reached the disk:
-//! otherwise a database crash could take back what the broker already knows.
+//! A message is acknowledged after the commit that it has led to has reached the disk: a database
+//! crash that takes the commit back has the message delivered again. What is published on a commit
+//! that is then lost names a step in another state, and changes nothing.
 
 mod outbox;
 mod publisher;
@@ -248,8 +249,6 @@ impl MessagingService for RabbitMq {
     ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
         Box::pin(async move {
             let mut listening = None;
-            // A claim that a crash takes back is made again when its message comes again.
-            let flush_first = matches!(source, Source::Dispatches(_));
             let queues = match source {
                 Source::Completions(waiters) => {
                     let hearing = tokio::spawn(Arc::clone(&self.link).hear(waiters));
@@ -263,8 +262,7 @@ impl MessagingService for RabbitMq {
                 }
             };
             let link = Arc::clone(&self.link);
-            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch, flush_first, listening))
-                as Box<dyn Queue>)
+            Ok(Box::new(RabbitMqQueue::new(link, queues, prefetch, listening)) as Box<dyn Queue>)
         })
     }
 

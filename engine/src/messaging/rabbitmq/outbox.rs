@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
+use uuid::Uuid;
 
 use crate::messaging::Outgoing;
 
@@ -24,13 +25,13 @@ impl Outbox {
     }
 
     /// Removes messages that the broker has confirmed.
-    pub(super) async fn remove(&self, message_ids: &[i64]) -> Result<(), sqlx::Error> {
+    pub(super) async fn remove(&self, message_ids: &[Uuid]) -> Result<(), sqlx::Error> {
         let sql = include_str!("../../../sql/outbox_remove.sql");
         sqlx::query(sql).bind(message_ids).execute(&self.pool).await.map(|_| ())
     }
 
     /// Marks messages that did not reach the broker, to be sent again by whoever is first.
-    pub(super) async fn mark_unsent(&self, message_ids: &[i64]) -> Result<(), sqlx::Error> {
+    pub(super) async fn mark_unsent(&self, message_ids: &[Uuid]) -> Result<(), sqlx::Error> {
         let sql = include_str!("../../../sql/outbox_mark_unsent.sql");
         sqlx::query(sql).bind(message_ids).execute(&self.pool).await.map(|_| ())
     }

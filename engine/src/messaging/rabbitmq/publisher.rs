@@ -9,6 +9,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
+use uuid::Uuid;
 
 use super::outbox::Outbox;
 use crate::messaging::Outgoing;
@@ -26,7 +27,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// it, and one statement takes out all that have come meanwhile.
 const COLLECT_PAUSE: Duration = Duration::from_millis(50);
 
-type Unconfirmed = (i64, PublisherConfirm);
+type Unconfirmed = (Uuid, PublisherConfirm);
 
 /// The publishing end: a channel while there is a connection.
 pub(super) struct Publisher {
@@ -131,8 +132,8 @@ async fn collect(
         }));
         let (confirmed, unsent): (Vec<_>, Vec<_>) =
             answers.await.into_iter().partition(|(_, confirmed)| *confirmed);
-        let ids = |answers: Vec<(i64, bool)>| answers.into_iter().map(|(id, _)| id).collect();
-        let (confirmed, unsent): (Vec<i64>, Vec<i64>) = (ids(confirmed), ids(unsent));
+        let ids = |answers: Vec<(Uuid, bool)>| answers.into_iter().map(|(id, _)| id).collect();
+        let (confirmed, unsent): (Vec<Uuid>, Vec<Uuid>) = (ids(confirmed), ids(unsent));
         if !confirmed.is_empty()
             && let Err(error) = outbox.remove(&confirmed).await
         {

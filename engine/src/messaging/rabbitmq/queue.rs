@@ -36,13 +36,11 @@ pub(super) struct RabbitMqQueue {
     prefetch: u16,
     consumers: Option<(Channel, Consumers)>,
     delivered: Vec<(Delivery, StepId)>,
-    /// To be acknowledged before long: what was done to them is committed, and what follows from it
-    /// need not wait for the broker.
+    /// To be acknowledged before long. What was done to them is committed, but a crash of the
+    /// database may take it back until the log is flushed.
     acted_on: Vec<Delivery>,
     /// When they are acknowledged at the latest.
     settle_at: Instant,
-    /// What was done to them may be lost in a crash of the database until the log is flushed.
-    flush_first: bool,
     database: Lane,
     /// Hears of ended tasks for as long as the lane lives.
     _listening: Option<AbortOnDropHandle<()>>,
@@ -53,12 +51,9 @@ impl RabbitMqQueue {
         link: Arc<Link>,
         queues: Vec<String>,
         prefetch: u16,
-        flush_first: bool,
         listening: Option<AbortOnDropHandle<()>>,
     ) -> Self {
-        let durability = if flush_first { "off" } else { "on" };
-        let options = link.database.clone().options([("synchronous_commit", durability)]);
-        let database = Lane::new(options);
+        let database = Lane::new(link.database.clone());
         let (delivered, acted_on) = (Vec::new(), Vec::new());
         let consumers = None;
         Self {
@@ -69,7 +64,6 @@ impl RabbitMqQueue {
             delivered,
             acted_on,
             settle_at: Instant::now(),
-            flush_first,
             database,
             _listening: listening,
         }
@@ -97,9 +91,7 @@ impl RabbitMqQueue {
 
     /// Acknowledges what was acted on, once it can't be lost any more.
     async fn settle(&mut self) {
-        if self.flush_first
-            && let Err(error) = self.flush().await
-        {
+        if let Err(error) = self.flush().await {
             warn!(%error, messages = self.acted_on.len(), "messages are given back");
             self.database.reset();
             self.give_back(Vec::new()).await;
@@ -121,9 +113,7 @@ impl RabbitMqQueue {
 
     /// Has these delivered again, and with them what a crash of the database may have taken back.
     async fn give_back(&mut self, mut deliveries: Vec<Delivery>) {
-        if self.flush_first {
-            deliveries.append(&mut self.acted_on);
-        }
+        deliveries.append(&mut self.acted_on);
         let requeue = BasicNackOptions { requeue: true, multiple: false };
         // Where the channel is gone, the broker has taken them back by itself.
         let _ = join_all(deliveries.iter().map(|one| one.nack(requeue))).await;
