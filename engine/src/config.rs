@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::messaging::amqp_arguments;
+
 /// The transport of dispatch and completion messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Broker {
@@ -176,6 +178,14 @@ pub enum ConfigError {
     /// The broker's address is missing.
     #[error("broker rabbitmq needs STEPMARK_RABBITMQ_URL (--rabbitmq-url)")]
     NoRabbitmqUrl,
+    /// Not PostgreSQL's.
+    #[error("STEPMARK_DATABASE_URL (--database-url) must begin with postgres://")]
+    DatabaseUrl,
+    /// Not RabbitMQ's.
+    #[error(
+        "STEPMARK_RABBITMQ_URL (--rabbitmq-url) must be amqp://USER:PASSWORD@HOST:PORT/VHOST: {0}"
+    )]
+    RabbitmqUrl(String),
     /// A queue prefix that RabbitMQ's names can't hold.
     #[error("queue prefix {0:?} is longer than 100 characters")]
     LongQueuePrefix(String),
@@ -193,8 +203,13 @@ impl EngineConfig {
         if !self.listen.ip().is_loopback() && self.token.is_none() {
             return Err(ConfigError::OpenWithoutToken(self.listen));
         }
-        if self.broker == Broker::Rabbitmq && self.rabbitmq_url.is_none() {
-            return Err(ConfigError::NoRabbitmqUrl);
+        if !["postgres://", "postgresql://"].iter().any(|it| self.database_url.starts_with(it)) {
+            return Err(ConfigError::DatabaseUrl);
+        }
+        match self.rabbitmq_url.as_deref().map(amqp_arguments) {
+            None if self.broker == Broker::Rabbitmq => return Err(ConfigError::NoRabbitmqUrl),
+            Some(Err(error)) => return Err(ConfigError::RabbitmqUrl(error.to_string())),
+            _ => {}
         }
         if self.queue_prefix.len() > 100 {
             return Err(ConfigError::LongQueuePrefix(self.queue_prefix.clone()));

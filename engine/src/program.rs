@@ -18,9 +18,8 @@ use crate::config::{self, Broker, ConfigError, EngineConfig, LogFormat};
 use crate::database::{self, DatabaseError};
 use crate::messaging::{MessagingError, MessagingService, Pgmq, RabbitMq, RabbitMqOptions};
 
-/// What is logged when RUST_LOG says nothing: lapin's errors come up again as ours, and sqlx tells
-/// of each notice that PostgreSQL gives.
-const LOG_FILTER: &str = "info,lapin=off,sqlx=warn";
+/// What is logged when RUST_LOG says nothing: sqlx tells of each notice that PostgreSQL gives.
+const LOG_FILTER: &str = "info,sqlx=warn";
 
 /// Why a program can't start.
 #[derive(Debug, thiserror::Error)]

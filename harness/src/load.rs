@@ -1,7 +1,6 @@
 //! Closed-loop load: each client waits for its task before it starts the next.
 
-use std::cell::Cell;
-use std::ops::Range;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -64,17 +63,20 @@ impl Load<'_> {
     /// Runs the tasks with these numbers to their ends; `on_end` is told of each as it ends. No
     /// more are begun once one has come to none: the run is spoiled, and each might take as long.
     /// Returns the time from the first request to the last end.
-    pub async fn drive(&self, numbers: Range<u64>, on_end: impl Fn(Sample)) -> Duration {
+    pub async fn drive(
+        &self,
+        numbers: impl Iterator<Item = u64>,
+        on_end: impl Fn(Sample),
+    ) -> Duration {
         let started = Instant::now();
-        let next = Cell::new(numbers.start);
-        let (next, end, on_end) = (&next, numbers.end, &on_end);
+        let numbers = RefCell::new(numbers.fuse());
+        let spoiled = Cell::new(false);
+        let next = || numbers.borrow_mut().next().filter(|_| !spoiled.get());
+        let (next, spoiled, on_end) = (&next, &spoiled, &on_end);
         let lane = || async move {
-            while next.get() < end {
-                let number = next.replace(next.get() + 1);
+            while let Some(number) = next() {
                 let sample = self.run_task(number).await;
-                if sample.outcome.is_err() {
-                    next.set(end);
-                }
+                spoiled.set(spoiled.get() || sample.outcome.is_err());
                 on_end(sample);
             }
         };

@@ -85,7 +85,6 @@ const ACCOUNTED_MAX: u64 = 50;
 const ACCOUNTED_FROM: u64 = 1 << 40;
 
 /// A run under way.
-#[derive(Debug)]
 pub struct Measurement {
     scenario: Scenario,
     plan: Plan,

@@ -17,7 +17,7 @@ use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
 pub use self::pgmq::Pgmq;
-pub use self::rabbitmq::{RabbitMq, RabbitMqOptions};
+pub use self::rabbitmq::{RabbitMq, RabbitMqOptions, arguments as amqp_arguments};
 use crate::config::Broker;
 use crate::waiters::Waiters;
 
@@ -29,7 +29,7 @@ pub enum MessagingError {
     Database(#[from] sqlx::Error),
     /// RabbitMQ.
     #[error("RabbitMQ: {0}")]
-    RabbitMq(#[from] lapin::Error),
+    RabbitMq(#[from] amqprs::error::Error),
     /// RabbitMQ has ended a consumer, as it does when its queue is deleted.
     #[error("RabbitMQ has ended the consumer of {0}")]
     ConsumerEnded(String),

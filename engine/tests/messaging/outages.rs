@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use amqprs::BasicProperties;
+use amqprs::channel::{BasicPublishArguments, Channel, QueueDeleteArguments};
+use amqprs::connection::Connection;
 use sqlx::Row;
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::{Outgoing, Source, StepId};
+use stepmark_engine::messaging::{Outgoing, Source, StepId, amqp_arguments};
 
 use crate::lane::Processing;
 use crate::support::{
@@ -159,18 +160,23 @@ async fn evaluations_that_a_crash_takes_back_are_made_again_and_their_messages_d
     assert_eq!(lane.collect_through_outages(1).await, [second]);
 }
 
+/// A channel of the test's own; it lives as long as its connection.
+async fn channel() -> (Connection, Channel) {
+    let arguments = amqp_arguments(&rabbitmq().amqp_url()).unwrap();
+    let connection = Connection::open(&arguments).await.unwrap();
+    let channel = connection.open_channel(None).await.unwrap();
+    (connection, channel)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
     let mut transport = Transport::start(Broker::Rabbitmq).await;
     let sent = transport.start_tasks("n", 5).await;
     confirmed(&mut transport).await;
-    let properties = ConnectionProperties::default();
-    let connection = Connection::connect(&rabbitmq().amqp_url(), properties).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
+    let (_connection, channel) = channel().await;
     let name = format!("{}dispatch.n", transport.queue_prefix);
-    let options = QueueDeleteOptions::default();
-    let lost = channel.queue_delete(name.as_str().into(), options).await.unwrap();
-    assert_eq!(lost, 5);
+    let delete = QueueDeleteArguments::new(&name);
+    assert_eq!(channel.queue_delete(delete.clone()).await.unwrap(), Some(5));
 
     // A lane of two queues, of which one is lost: the other's consumer goes on.
     let mut lane = transport.lane(&["n", "other"]).await;
@@ -180,7 +186,7 @@ async fn what_a_broker_has_lost_with_its_queues_is_sent_again() {
     // Under a lane that listens.
     let sent = transport.start_tasks("n", 5).await;
     confirmed(&mut transport).await;
-    channel.queue_delete(name.as_str().into(), options).await.unwrap();
+    channel.queue_delete(delete).await.unwrap();
     assert_eq!(sorted(lane.collect_through_outages(5).await), sent);
 }
 
@@ -209,17 +215,12 @@ async fn messages_that_name_no_step_are_deleted_and_the_rest_is_taken() {
 async fn messages_that_are_none_are_refused_and_the_rest_is_delivered() {
     let mut transport = Transport::start(Broker::Rabbitmq).await;
     transport.service.declare(vec!["n".to_owned()]).await.unwrap();
-    let properties = ConnectionProperties::default();
-    let connection = Connection::connect(&rabbitmq().amqp_url(), properties).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
+    let (_connection, channel) = channel().await;
     let name = format!("{}dispatch.n", transport.queue_prefix);
     for body in ["", "{", "{}", r#"{"step_id": "x"}"#, "\u{0}"] {
-        let options = BasicPublishOptions::default();
-        let properties = BasicProperties::default();
-        channel
-            .basic_publish("".into(), name.as_str().into(), options, body.as_bytes(), properties)
-            .await
-            .unwrap();
+        let arguments = BasicPublishArguments::new("", &name);
+        let body = body.as_bytes().to_vec();
+        channel.basic_publish(BasicProperties::default(), body, arguments).await.unwrap();
     }
     let sent = transport.start_tasks("n", 1).await;
     let mut lane = transport.lane(&["n"]).await;

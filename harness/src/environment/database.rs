@@ -1,10 +1,11 @@
 //! The databases of one run: the engine's, with its own role, and the harness's own beside it.
 
+use amqprs::channel::QueueDeleteArguments;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use uuid::Uuid;
 
-use super::EnvironmentError;
+use super::{EnvironmentError, amqp};
 
 /// The names that one run uses in PostgreSQL.
 #[derive(Debug, Clone)]
@@ -134,17 +135,15 @@ impl RunDatabase {
         let namespaces = "SELECT DISTINCT namespace FROM stepmark.task_templates";
         let namespaces: Vec<String> =
             sqlx::query_scalar(namespaces).fetch_all(&mut database).await.unwrap_or_default();
-        let properties = lapin::ConnectionProperties::default();
-        let connection = lapin::Connection::connect(amqp_url, properties).await.map_err(failed)?;
-        let channel = connection.create_channel().await.map_err(failed)?;
+        let connection = amqp::open(amqp_url).await.map_err(failed)?;
+        let channel = connection.open_channel(None).await.map_err(failed)?;
         let dispatch = namespaces.iter().map(|namespace| format!("dispatch.{namespace}"));
         for queue in dispatch.chain(["completions".to_owned()]) {
             let name = format!("{}{queue}", self.queue_prefix());
             // One that is not there is no error of AMQP 0-9-1 as RabbitMQ speaks it.
-            let options = lapin::options::QueueDeleteOptions::default();
-            channel.queue_delete(name.as_str().into(), options).await.map_err(failed)?;
+            channel.queue_delete(QueueDeleteArguments::new(&name)).await.map_err(failed)?;
         }
-        connection.close(200, "done".into()).await.map_err(failed)
+        connection.close().await.map_err(failed)
     }
 }
 

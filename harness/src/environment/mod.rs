@@ -1,5 +1,6 @@
 //! Where the servers come from: backends behind one trait.
 
+pub mod amqp;
 mod database;
 mod external;
 mod process;
@@ -75,7 +76,7 @@ pub enum EnvironmentError {
         /// What was tried.
         what: &'static str,
         /// Why it failed.
-        error: lapin::Error,
+        error: amqprs::error::Error,
     },
     /// A durability setting is weakened.
     #[error(

@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, ConnectionProperties, Consumer};
+use amqprs::BasicProperties;
+use amqprs::channel::{
+    BasicConsumeArguments, BasicPublishArguments, Channel, ConsumerMessage, QueueDeclareArguments,
+};
+use amqprs::connection::Connection as AmqpConnection;
 use sqlx::postgres::{PgConnection, PgListener};
 use sqlx::{Connection, Executor};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Floor, median};
 use crate::client::{Client, ClientError};
-use crate::environment::{EnvironmentError, RunDatabase};
+use crate::environment::{EnvironmentError, RunDatabase, amqp};
 
 /// Repetitions of one measurement in one round.
 const REPETITIONS: u32 = 200;
@@ -38,7 +40,7 @@ pub enum FloorError {
     Sql(#[from] sqlx::Error),
     /// RabbitMQ refused something.
     #[error("measuring the floor on RabbitMQ: {0}")]
-    Amqp(#[from] lapin::Error),
+    Amqp(#[from] amqprs::error::Error),
     /// An orchestrator does not answer.
     #[error("measuring the floor: {0}")]
     Http(#[from] ClientError),
@@ -48,7 +50,6 @@ pub enum FloorError {
 }
 
 /// Connections that the floor is measured over, kept for the whole run.
-#[derive(Debug)]
 pub struct Probe {
     sql: PgConnection,
     hop: Hop,
@@ -56,19 +57,17 @@ pub struct Probe {
     commits: u64,
 }
 
-#[derive(Debug)]
 enum Hop {
     Notify(Box<PgListener>),
     Amqp(Box<Amqp>),
 }
 
-#[derive(Debug)]
 struct Amqp {
     channel: Channel,
     queue: String,
-    consumer: Consumer,
+    consumer: UnboundedReceiver<ConsumerMessage>,
     /// The channel lives as long as it.
-    _connection: lapin::Connection,
+    _connection: AmqpConnection,
 }
 
 impl Probe {
@@ -161,14 +160,11 @@ impl Hop {
                 received.map_err(|_| FloorError::HopLost)??;
             }
             Hop::Amqp(amqp) => {
-                let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-                let options = BasicPublishOptions::default();
-                let queue = amqp.queue.as_str().into();
-                let publish =
-                    amqp.channel.basic_publish("".into(), queue, options, b"floor", properties);
-                publish.await?;
-                let received = tokio::time::timeout(HOP_TIMEOUT, amqp.consumer.next()).await;
-                received.ok().flatten().ok_or(FloorError::HopLost)??;
+                let persistent = BasicProperties::default().with_delivery_mode(PERSISTENT).finish();
+                let arguments = BasicPublishArguments::new("", &amqp.queue);
+                amqp.channel.basic_publish(persistent, b"floor".to_vec(), arguments).await?;
+                let received = tokio::time::timeout(HOP_TIMEOUT, amqp.consumer.recv()).await;
+                received.ok().flatten().ok_or(FloorError::HopLost)?;
             }
         }
         Ok(())
@@ -176,16 +172,14 @@ impl Hop {
 }
 
 async fn open_amqp(url: &str) -> Result<Hop, FloorError> {
-    let connection = lapin::Connection::connect(url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
+    let connection = amqp::open(url).await?;
+    let channel = connection.open_channel(None).await?;
     // Durable, so that messages are written; exclusive, so that it goes with the connection.
-    let options = QueueDeclareOptions { durable: true, exclusive: true, ..Default::default() };
-    let declared = channel.queue_declare("".into(), options, FieldTable::default()).await?;
-    let queue = declared.name().as_str().to_owned();
-    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-    let name = queue.as_str().into();
-    let consumer =
-        channel.basic_consume(name, "floor".into(), options, FieldTable::default()).await?;
+    let arguments = QueueDeclareArguments::exclusive_server_named().durable(true).finish();
+    let declared = channel.queue_declare(arguments).await?;
+    let (queue, ..) = declared.ok_or(FloorError::HopLost)?;
+    let arguments = BasicConsumeArguments::new(&queue, "floor").manual_ack(false).finish();
+    let (_, consumer) = channel.basic_consume_rx(arguments).await?;
     Ok(Hop::Amqp(Box::new(Amqp { channel, queue, consumer, _connection: connection })))
 }
 

@@ -29,7 +29,7 @@ async fn killed_worker(name: &str, broker: Broker) {
     let expired = "workflow_step_transitions WHERE reason = 'lease expired'";
     rig.survives(async {
         // A kill between two batches holds nothing; the next one is another chance.
-        for _ in 0..4 {
+        for _ in 0..6 {
             let worker = rig.cluster.instances().last().unwrap();
             rig.wait_for("a worker that runs", async || worker.pid().is_some()).await;
             let holding = "workflow_steps WHERE state = 'InProgress'";

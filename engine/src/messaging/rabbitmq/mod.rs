@@ -5,6 +5,7 @@
 //! crash that takes the commit back has the message delivered again. What is published on a commit
 //! that is then lost names a step in another state, and changes nothing.
 
+mod connection;
 mod outbox;
 mod publisher;
 mod queue;
@@ -14,17 +15,17 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use amqprs::channel::QueueDeclareArguments;
+use amqprs::connection::Connection;
+
 use futures_util::future::BoxFuture;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties, Event};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
+pub use self::connection::arguments;
 use self::outbox::Outbox;
 use self::publisher::Publisher;
 use self::queue::RabbitMqQueue;
@@ -54,7 +55,7 @@ pub struct RabbitMq {
 /// The connection, kept by one task and used by all lanes.
 struct Link {
     options: RabbitMqOptions,
-    connection: watch::Sender<Option<Arc<Connection>>>,
+    connection: watch::Sender<Option<Connection>>,
     /// Every queue that this instance has to do with: they are looked after at each connect.
     queues: Mutex<BTreeSet<String>>,
     outbox: Outbox,
@@ -98,20 +99,18 @@ impl RabbitMq {
 
 impl Link {
     /// A connection whose queues are there and whose publisher runs.
-    async fn connect(&self) -> Result<Arc<Connection>, MessagingError> {
-        let name = self.options.connection_name.as_str();
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect(&self.options.url, properties).await?;
+    async fn connect(&self) -> Result<Connection, MessagingError> {
+        let connection = connection::open(&self.options).await?;
         let queues: Vec<String> =
             self.queues.lock().expect("no holder panics").iter().cloned().collect();
         for queue in queues {
             self.ensure_queue(&connection, &queue).await?;
         }
-        self.publisher.attach(connection.create_channel().await?).await?;
-        Ok(Arc::new(connection))
+        self.publisher.attach(connection.open_channel(None).await?).await?;
+        Ok(connection)
     }
 
-    async fn keep(self: Arc<Self>, first: Arc<Connection>) {
+    async fn keep(self: Arc<Self>, first: Connection) {
         let mut next = Some(first);
         loop {
             let mut pause = Pause::default();
@@ -128,20 +127,15 @@ impl Link {
                 }
             };
             info!("connected to RabbitMQ");
-            let mut events = Box::pin(connection.events_listener());
-            self.connection.send_replace(Some(Arc::clone(&connection)));
+            self.connection.send_replace(Some(connection.clone()));
             self.republish().await;
-            while connection.status().connected() {
-                match tokio::time::timeout(Duration::from_secs(1), events.next()).await {
-                    Ok(Some(Event::Error(error))) if !error.is_amqp_soft_error() => {
-                        warn!(%error, "RabbitMQ reports an error");
-                    }
-                    Ok(None) => break,
-                    _ => {}
-                }
+            while connection.is_open() {
+                let lost = connection.listen_network_io_failure();
+                // An end between the two looks would be heard by nobody.
+                let _ = tokio::time::timeout(Duration::from_secs(1), lost).await;
             }
             warn!("the connection to RabbitMQ is lost");
-            self.publisher.detach();
+            self.publisher.detach().await;
             self.connection.send_replace(None);
         }
     }
@@ -154,15 +148,12 @@ impl Link {
         queue: &str,
     ) -> Result<(), MessagingError> {
         let name = format!("{}{queue}", self.options.queue_prefix);
-        let probe = connection.create_channel().await?;
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        match probe.queue_declare(name.as_str().into(), passive, FieldTable::default()).await {
-            Ok(_) => {
-                probe.close(200, "done".into()).await?;
-                return Ok(());
-            }
-            Err(error) if error.is_amqp_soft_error() => {} // not found; it has closed the channel
-            Err(error) => return Err(error.into()),
+        let durable = QueueDeclareArguments::durable_client_named(&name);
+        let passive = durable.clone().passive(true).finish();
+        match self.declare_queue(connection, passive).await {
+            Ok(()) => return Ok(()),
+            Err(_) if connection.is_open() => {} // not found, for which it closes the channel
+            Err(error) => return Err(error),
         }
         // Before the queue is there: cut short in between, the next one finds it missing still.
         // What is published before it is there comes back, and is published again.
@@ -170,16 +161,24 @@ impl Link {
         if lost > 0 {
             warn!(queue = name, messages = lost, "the broker has lost a queue; sending again");
         }
-        let channel = connection.create_channel().await?;
-        let durable = QueueDeclareOptions::durable();
-        channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await?;
-        channel.close(200, "done".into()).await?;
+        self.declare_queue(connection, durable).await
+    }
+
+    /// On a channel of its own, which the broker closes when it refuses.
+    async fn declare_queue(
+        &self,
+        connection: &Connection,
+        arguments: QueueDeclareArguments,
+    ) -> Result<(), MessagingError> {
+        let channel = connection.open_channel(None).await?;
+        channel.queue_declare(arguments).await?;
+        channel.close().await?;
         Ok(())
     }
 
     /// Publishes what nobody has confirmed: all that was marked unsent, and what is old.
     async fn republish(&self) {
-        while self.publisher.is_attached() {
+        while self.publisher.is_attached().await {
             match self.outbox.due().await {
                 Ok(due) if due.message_ids.is_empty() => return,
                 Ok(due) => self.publisher.publish(due).await,
@@ -213,7 +212,7 @@ impl Link {
     }
 
     /// The connection, waited for as long as it takes.
-    async fn connected(&self) -> Arc<Connection> {
+    async fn connected(&self) -> Connection {
         let mut current = self.connection.subscribe();
         let connection = current
             .wait_for(Option::is_some)
@@ -275,7 +274,7 @@ impl MessagingService for RabbitMq {
     }
 
     fn is_ready(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { self.link.publisher.is_attached() })
+        Box::pin(self.link.publisher.is_attached())
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -284,7 +283,7 @@ impl MessagingService for RabbitMq {
             self.link.publisher.drain().await;
             let connection = self.link.connection.send_replace(None);
             if let Some(connection) = connection {
-                let _ = connection.close(200, "bye".into()).await; // it goes away either way
+                let _ = connection.close().await; // it goes away either way
             }
         })
     }

@@ -4,14 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
-use futures_util::stream::{self, SelectAll, Stream, StreamExt, TryStreamExt};
-use lapin::Channel;
-use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
+use amqprs::callbacks::DefaultChannelCallback;
+use amqprs::channel::{
+    BasicAckArguments, BasicConsumeArguments, BasicNackArguments, BasicQosArguments,
+    BasicRejectArguments, Channel, ConsumerMessage,
 };
-use lapin::types::FieldTable;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, SelectAll, Stream, StreamExt};
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -27,7 +26,10 @@ const SETTLE_MAX: Duration = Duration::from_millis(50);
 /// Deliveries of several queues; a consumer that ends is an error, and does not end in silence
 /// beside others.
 type Consumers = SelectAll<Pin<Box<dyn Stream<Item = Delivered> + Send + Sync>>>;
-type Delivered = Result<Delivery, MessagingError>;
+type Delivered = Result<ConsumerMessage, MessagingError>;
+
+/// The broker's number of a message on the lane's channel.
+type DeliveryTag = u64;
 
 /// Consumers of all the lane's queues on one channel of its own.
 pub(super) struct RabbitMqQueue {
@@ -35,10 +37,10 @@ pub(super) struct RabbitMqQueue {
     queues: Vec<String>,
     prefetch: u16,
     consumers: Option<(Channel, Consumers)>,
-    delivered: Vec<(Delivery, StepId)>,
+    delivered: Vec<(DeliveryTag, StepId)>,
     /// To be acknowledged before long. What was done to them is committed, but a crash of the
     /// database may take it back until the log is flushed.
-    acted_on: Vec<Delivery>,
+    acted_on: Vec<DeliveryTag>,
     /// When they are acknowledged at the latest.
     settle_at: Instant,
     database: Lane,
@@ -71,19 +73,18 @@ impl RabbitMqQueue {
 
     async fn consume(&self) -> Result<(Channel, Consumers), MessagingError> {
         let connection = self.link.connected().await;
-        let channel = connection.create_channel().await?;
-        channel.basic_qos(self.prefetch, BasicQosOptions { global: true }).await?;
+        let channel = connection.open_channel(None).await?;
+        channel.register_callback(DefaultChannelCallback).await?;
+        channel.basic_qos(BasicQosArguments::new(0, self.prefetch, true)).await?;
         let mut consumers = SelectAll::new();
         for queue in &self.queues {
             self.link.ensure_queue(&connection, queue).await?;
             let name = format!("{}{queue}", self.link.options.queue_prefix);
-            let options = BasicConsumeOptions::default();
-            let no_arguments = FieldTable::default();
-            let consumer =
-                channel.basic_consume(name.as_str().into(), "".into(), options, no_arguments);
-            let ended = Err(MessagingError::ConsumerEnded(name.clone()));
-            let deliveries = consumer.await?.map_err(MessagingError::from);
-            consumers.push(Box::pin(deliveries.chain(stream::once(ready(ended)))) as _);
+            let arguments = BasicConsumeArguments::new(&name, "");
+            let (_, mut deliveries) = channel.basic_consume_rx(arguments).await?;
+            let deliveries = stream::poll_fn(move |context| deliveries.poll_recv(context)).map(Ok);
+            let ended = stream::once(ready(Err(MessagingError::ConsumerEnded(name))));
+            consumers.push(Box::pin(deliveries.chain(ended)) as _);
         }
         self.link.republish().await; // what a lost queue held, if one was
         Ok((channel, consumers))
@@ -97,26 +98,36 @@ impl RabbitMqQueue {
             self.give_back(Vec::new()).await;
             return;
         }
-        let acted_on = std::mem::take(&mut self.acted_on);
-        // Where the channel is gone, they come again, which changes nothing.
-        match acted_on.iter().max_by_key(|one| one.delivery_tag) {
-            // Of one queue the oldest are taken first: all up to this one have been acted on.
-            Some(last) if self.queues.len() == 1 => {
-                let _ = last.ack(BasicAckOptions { multiple: true }).await;
-            }
-            _ => {
-                let acks = acted_on.iter().map(|one| one.ack(BasicAckOptions::default()));
-                let _ = join_all(acks).await;
-            }
+        let mut acted_on = std::mem::take(&mut self.acted_on);
+        // Of one queue the oldest are taken first: all up to the last have been acted on.
+        let multiple = self.queues.len() == 1;
+        if multiple {
+            acted_on = acted_on.into_iter().max().into_iter().collect();
+        }
+        let Some(channel) = self.channel() else {
+            return; // gone: they come again, which changes nothing
+        };
+        for tag in acted_on {
+            let _ = channel.basic_ack(BasicAckArguments::new(tag, multiple)).await;
         }
     }
 
     /// Has these delivered again, and with them what a crash of the database may have taken back.
-    async fn give_back(&mut self, mut deliveries: Vec<Delivery>) {
-        deliveries.append(&mut self.acted_on);
-        let requeue = BasicNackOptions { requeue: true, multiple: false };
-        // Where the channel is gone, the broker has taken them back by itself.
-        let _ = join_all(deliveries.iter().map(|one| one.nack(requeue))).await;
+    async fn give_back(&mut self, mut tags: Vec<DeliveryTag>) {
+        tags.append(&mut self.acted_on);
+        let Some(channel) = self.channel() else {
+            return; // gone: the broker has taken them back by itself
+        };
+        for tag in tags {
+            let _ = channel.basic_nack(BasicNackArguments::new(tag, false, true)).await;
+        }
+    }
+
+    /// The channel on which the messages came, as long as it is open: on a closed one, an
+    /// acknowledgement would make the broker close the connection.
+    fn channel(&self) -> Option<&Channel> {
+        let (channel, _) = self.consumers.as_ref()?;
+        channel.is_open().then_some(channel)
     }
 
     /// Flushes the log past all that this connection has committed.
@@ -129,8 +140,8 @@ impl RabbitMqQueue {
     }
 
     /// The next delivery that names a step; what doesn't is refused for good.
-    async fn next(&mut self) -> Result<(Delivery, StepId), MessagingError> {
-        let (_, consumers) = self.consumers.as_mut().expect("the wait has made them");
+    async fn next(&mut self) -> Result<(DeliveryTag, StepId), MessagingError> {
+        let (channel, consumers) = self.consumers.as_mut().expect("the wait has made them");
         loop {
             let next = consumers.next().await;
             let next =
@@ -142,11 +153,12 @@ impl RabbitMqQueue {
                     return Err(error);
                 }
             };
-            match serde_json::from_slice(&delivery.data) {
-                Ok(Message { step_id }) => return Ok((delivery, step_id)),
+            let tag = delivery.deliver.map_or(0, |deliver| deliver.delivery_tag());
+            match serde_json::from_slice(&delivery.content.unwrap_or_default()) {
+                Ok(Message { step_id }) => return Ok((tag, step_id)),
                 Err(error) => {
                     error!(%error, "a message that names no step is refused");
-                    delivery.reject(BasicRejectOptions { requeue: false }).await?;
+                    channel.basic_reject(BasicRejectArguments::new(tag, false)).await?;
                 }
             }
         }
@@ -198,7 +210,7 @@ impl Queue for RabbitMqQueue {
                 return Ok(Vec::new());
             }
             taken.sort_unstable_by_key(|(_, step)| *step);
-            let (deliveries, steps): (Vec<Delivery>, Vec<StepId>) = taken.into_iter().unzip();
+            let (tags, steps): (Vec<DeliveryTag>, Vec<StepId>) = taken.into_iter().unzip();
             let acted = async {
                 phase.delivered(&steps).fetch_all(self.database.connection().await?).await
             };
@@ -207,12 +219,12 @@ impl Queue for RabbitMqQueue {
                     if self.acted_on.is_empty() {
                         self.settle_at = Instant::now() + SETTLE_MAX;
                     }
-                    self.acted_on.extend(deliveries);
+                    self.acted_on.extend(tags);
                     Ok(rows)
                 }
                 Err(error) => {
                     self.database.reset();
-                    self.give_back(deliveries).await;
+                    self.give_back(tags).await;
                     Err(error.into())
                 }
             }
