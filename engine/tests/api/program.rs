@@ -42,8 +42,17 @@ async fn a_configuration_that_does_not_fit_is_refused_with_2_and_the_remedy() {
     let (status, log) = Program::start(&[], &[]).ended();
     assert_eq!(status.code(), Some(2));
     assert!(log.contains("--database-url"), "{log}");
-    let (status, log) = Program::start(&["--database-url", "no url"], &[]).ended();
-    assert_eq!(status.code(), Some(2), "{log}");
+    for (arguments, says) in [
+        (&["--database-url", "no url"][..], "postgres://"),
+        (&["--database-url", "mysql://me:hunter2@localhost/x"], "postgres://"),
+        (&["--database-url", &database.url, "--rabbitmq-url", "http://me:hunter2@h/"], "amqp://"),
+        (&["--database-url", &database.url, "--rabbitmq-url", "amqps://me:hunter2@h/"], "amqps://"),
+        (&["--database-url", &database.url, "--rabbitmq-url", "amqp://me:hunter2@h:no/"], "PORT"),
+    ] {
+        let (status, log) = Program::start(arguments, &[]).ended();
+        assert_eq!(status.code(), Some(2), "{arguments:?}: {log}");
+        assert!(log.contains(says) && !log.contains("hunter2"), "{arguments:?}: {log}");
+    }
     let variables = [("STEPMARK_DATABASE_URL", &*database.url), ("STEPMARK_BACKLOG", "1")];
     let (status, log) = Program::start(&[], &variables).ended();
     assert_eq!(status.code(), Some(2));
