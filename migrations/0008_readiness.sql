@@ -8,8 +8,8 @@ RETURNS TABLE (
     completed_parents integer, dependencies_satisfied boolean, retry_eligible boolean,
     ready_for_execution boolean
 ) LANGUAGE sql STABLE AS $$
-    SELECT t.task_uuid, (s.step_id & 65535)::integer, s.name, s.state, cardinality(s.parents), p.completed,
-        p.completed = cardinality(s.parents),
+    SELECT t.task_uuid, (s.step_id & 65535)::integer, s.name, s.state,
+        cardinality(s.parents), p.completed, p.completed = cardinality(s.parents),
         r.eligible, r.eligible OR s.state = 'Pending' AND p.completed = cardinality(s.parents)
     FROM unnest(p_task_uuids) AS a (task_uuid)
     JOIN tasks t USING (task_uuid)
