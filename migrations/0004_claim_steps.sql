@@ -1,15 +1,15 @@
 -- Enqueued → InProgress for the steps of any number of dispatch messages. A message whose step is
 -- not Enqueued (claimed already, or a duplicate) changes nothing.
 --
--- RabbitMQ: the messages have been delivered and name the steps (p_step_ids; sorted, so that all lock
--- in key order).
+-- RabbitMQ: the messages have been delivered and name the steps (p_step_ids; sorted, so that all
+-- lock in key order).
 -- PGMQ: up to p_max messages of p_namespaces are taken here. Taking is deleting: the row's lock is
 -- its visibility timeout, and an aborted claim puts it back at once. Fewer than p_max rows mean
 -- that no message was left: those that claim nothing are taken too, and make room for others. What
 -- comes later calls by NOTIFY.
 --
--- The commit is asynchronous: what it loses in a crash, the message brings back. Taking it from PGMQ
--- is lost too, and RabbitMQ is told that it is done with only after a flush of the log.
+-- The commit is asynchronous: what it loses in a crash, the message brings back. Taking it from
+-- PGMQ is lost too, and RabbitMQ is told that it is done with only after a flush of the log.
 --
 -- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each
 -- call), and of few plan nodes: one step at a time, setting plans up is a quarter of the work.

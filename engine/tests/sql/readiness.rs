@@ -71,7 +71,8 @@ async fn insert(connection: &mut PgConnection, task: &mut TaskSnapshot) -> Uuid 
         sqlx::query(
             "INSERT INTO workflow_steps (step_id, namespace, name, handler, state, \
                  backoff_initial_ms, backoff_max_ms, parents_remaining, attempts, \
-                 max_attempts, claim_token, lease_expires_at, outcome, retry_at, parents, children) \
+                 max_attempts, claim_token, lease_expires_at, outcome, retry_at, parents, \
+                 children) \
              VALUES ($1, 'n', 's' || $1, 'h', $2::step_state, 100, 1000, 0, $3, $4, \
                  gen_random_uuid(), now(), 'Complete', now() + $5 * interval '1 ms', $6, '{}')",
         )
