@@ -67,6 +67,7 @@ CREATE INDEX tasks_active ON tasks (task_id) WHERE finished_at IS NULL;
 -- and join a step by, and a task's steps lie side by side. A step's edges stand on its own row, as
 -- keys: evaluating a completion touches the children's rows and nothing else. So does what its
 -- template says of it. No index on the state, so that updates stay HOT.
+-- rests_on: the log position past its parents' results, where they may not be on disk yet.
 CREATE TABLE workflow_steps (
     step_id           bigint PRIMARY KEY,
     namespace         text NOT NULL,
@@ -89,7 +90,8 @@ CREATE TABLE workflow_steps (
     parents           bigint[] NOT NULL,
     children          bigint[] NOT NULL,
     result            jsonb,
-    error             jsonb
+    error             jsonb,
+    rests_on          pg_lsn
 ) WITH (fillfactor = 50);
 
 CREATE VIEW workflow_step_edges AS

@@ -36,28 +36,34 @@ CREATE TABLE message_outbox (
 CREATE TYPE outgoing_messages AS (message_ids uuid[], queues text[], bodies text[]);
 
 -- Hands dispatch messages for steps that have just been enqueued to the transport, in the same
--- transaction as the state change.
+-- transaction as the state change. An element without a namespace is no such step.
 CREATE FUNCTION send_dispatches(
     p_broker message_broker, p_step_ids bigint[], p_namespaces text[]
 ) RETURNS outgoing_messages LANGUAGE plpgsql AS $$
 DECLARE
-    calls bigint;
+    called text;
+    last_called text := '';
+    told text;
     outgoing outgoing_messages;
 BEGIN
     IF p_broker = 'pgmq' THEN
-        -- A payload that is given twice in one transaction is sent once.
-        WITH sent AS (
-            INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
-            SELECT now(), jsonb_build_object('namespace', d.namespace, 'step_id', d.step_id)
-            FROM unnest(p_step_ids, p_namespaces) AS d (step_id, namespace)
-            RETURNING pg_notify('stepmark_dispatch', message ->> 'namespace')
-        )
-        SELECT count(*) INTO calls FROM sent;
+        INSERT INTO pgmq.q_stepmark_dispatch (vt, message)
+        SELECT now(), jsonb_build_object('namespace', d.namespace, 'step_id', d.step_id)
+        FROM (
+            SELECT unnest(p_step_ids) AS step_id, unnest(p_namespaces) AS namespace
+        ) AS d
+        WHERE d.namespace IS NOT NULL;
+        FOREACH called IN ARRAY p_namespaces LOOP
+            CONTINUE WHEN called IS NULL OR called = last_called;
+            told := pg_notify('stepmark_dispatch', called);
+            last_called := called;
+        END LOOP;
     ELSE
         WITH written AS (
             INSERT INTO message_outbox (queue, body)
             SELECT 'dispatch.' || d.namespace, jsonb_build_object('step_id', d.step_id)
             FROM unnest(p_step_ids, p_namespaces) AS d (step_id, namespace)
+            WHERE d.namespace IS NOT NULL
             RETURNING message_id, queue, body
         )
         SELECT array_agg(message_id), array_agg(queue), array_agg(body::text)
@@ -76,7 +82,7 @@ BEGIN
     IF p_broker = 'pgmq' THEN
         INSERT INTO pgmq.q_stepmark_completions (vt, message)
         SELECT now(), jsonb_build_object('step_id', c.step_id)
-        FROM unnest(p_step_ids) AS c (step_id);
+        FROM (SELECT unnest(p_step_ids) AS step_id) AS c;
         told := pg_notify('stepmark_completions', '');
     ELSE
         WITH written AS (

@@ -9,7 +9,10 @@
 -- comes later calls by NOTIFY.
 --
 -- The commit is asynchronous: what it loses in a crash, the message brings back. Taking it from
--- PGMQ is lost too, and RabbitMQ is told that it is done with only after a flush of the log.
+-- PGMQ is lost too, and RabbitMQ is told that it is done with only after a flush of the log. But
+-- no handler begins before what it is given is on disk: a claim that gets here before the flush of
+-- its parents' results (see complete_steps) waits for its own, which lies behind them in the log;
+-- the column synchronous tells.
 --
 -- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each
 -- call), and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
@@ -18,17 +21,17 @@ CREATE FUNCTION claim_steps(
 ) RETURNS TABLE (
     step_id bigint, claim_token uuid, task_uuid uuid, namespace text, step text,
     handler text, attempt integer, max_attempts integer, backoff_initial_ms bigint,
-    backoff_max_ms bigint, context text, parent_results text
+    backoff_max_ms bigint, context text, parent_results text, synchronous text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     called text;
-    synchronous text;
+    asynchronous text;
     room integer;
     claimed integer;
     taken bigint[];
 BEGIN
-    synchronous := set_config('synchronous_commit', 'off', true);
+    asynchronous := set_config('synchronous_commit', 'off', true);
     LOOP
         IF p_namespaces IS NOT NULL THEN
             room := p_max;
@@ -59,7 +62,8 @@ BEGIN
                 claimed_by = p_worker, lease_expires_at = now() + p_lease_ms * interval '1 ms'
             WHERE s.step_id = ANY (p_step_ids) AND s.state = 'Enqueued'
             RETURNING s.step_id, s.namespace, s.name, s.handler, s.attempts, s.max_attempts,
-                s.backoff_initial_ms, s.backoff_max_ms, s.claim_token, s.transition_count, s.parents
+                s.backoff_initial_ms, s.backoff_max_ms, s.claim_token, s.transition_count,
+                s.parents, s.rests_on
         ), audit AS (
             INSERT INTO workflow_step_transitions
                 (step_id, sort_key, from_state, to_state, attempt)
@@ -70,7 +74,8 @@ BEGIN
             c.attempts, c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms, t.context::text, (
                 SELECT jsonb_object_agg(p.name, p.result) FROM workflow_steps p
                 WHERE p.step_id = ANY (c.parents)
-            )::text
+            )::text, CASE WHEN c.rests_on > pg_current_wal_flush_lsn()
+                THEN set_config('synchronous_commit', 'on', true) END
         FROM claimed c JOIN tasks t ON t.task_id = c.step_id >> 16;
         GET DIAGNOSTICS claimed = ROW_COUNT;
         EXIT WHEN p_namespaces IS NULL OR room > 0 OR claimed = p_max;

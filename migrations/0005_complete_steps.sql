@@ -1,18 +1,28 @@
 -- InProgress → EnqueuedForOrchestration: stores the outcomes of any number of steps with their
--- audit and completion messages, in one durable commit. Only the holder of the claim token may
--- store one: a late result of a lost lease is fenced, which is an outcome and not an error.
--- accepted tells for each element whether it was stored. The steps come sorted, so that all lock in
--- key order.
+-- audit and completion messages, in one commit. Only the holder of the claim token may store one:
+-- a late result of a lost lease is fenced, which is an outcome and not an error. accepted tells for
+-- each element whether it was stored. The steps come sorted, so that all lock in key order.
+--
+-- On RabbitMQ the commit is durable. On PGMQ it is asynchronous, and durable is false: the caller
+-- flushes the log and keeps the outcomes until that is done, to store them again if the database
+-- crashes before. Meanwhile they are evaluated; but nobody is told of them before they are on disk:
+-- not the handlers that are given them (claim_steps), nor the readers of a task. Where commits wait
+-- for a standby, which the log's position doesn't tell of, this one does.
 
 CREATE FUNCTION complete_steps(
     p_broker message_broker, p_step_ids bigint[], p_claim_tokens uuid[],
     p_outcomes text[], p_results text[], p_errors text[], p_retry_after_ms bigint[],
-    OUT accepted boolean[], OUT outgoing outgoing_messages
+    OUT accepted boolean[], OUT durable boolean, OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
+    asynchronous text;
     step_ids bigint[];
     accepted_nrs bigint[];
 BEGIN
+    durable := p_broker <> 'pgmq' OR current_setting('synchronous_standby_names') <> '';
+    IF NOT durable THEN
+        asynchronous := set_config('synchronous_commit', 'off', true);
+    END IF;
     WITH stored AS (
         UPDATE workflow_steps s
         SET state = 'EnqueuedForOrchestration', outcome = p_outcomes[m.nr]::step_outcome,

@@ -8,7 +8,7 @@
 --                                      → StepsInProcess                   others still run
 --                                      → WaitingForRetry                  only retries are left
 --                                      → Complete | Error                 nothing is left to run
-CREATE FUNCTION move_tasks(p_task_ids bigint[], p_states step_state[]) RETURNS uuid[]
+CREATE FUNCTION move_tasks(p_step_ids bigint[], p_states step_state[]) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
     ended uuid[];
@@ -35,7 +35,9 @@ BEGIN
                 count(*) FILTER (WHERE c.state = 'Complete')::integer AS completed,
                 count(*) FILTER (WHERE c.state = 'WaitingForRetry')::integer AS waiting,
                 count(*) FILTER (WHERE c.state = 'Error')::integer AS failed
-            FROM unnest(p_task_ids, p_states) AS c (task_id, state)
+            FROM (
+                SELECT unnest(p_step_ids) >> 16 AS task_id, unnest(p_states) AS state
+            ) AS c
             GROUP BY c.task_id
         ) AS y
         WHERE t.task_id = y.task_id AND t.state = 'StepsInProcess'
@@ -84,24 +86,32 @@ CREATE FUNCTION process_completions(
 DECLARE
     synchronous text;
     task_ids bigint[];
-    moved_task_ids bigint[];
+    moved_step_ids bigint[];
     moved_states step_state[];
-    ready_step_ids bigint[];
-    ready_namespaces text[];
+    moved_namespaces text[]; -- of those that are Enqueued
+    results_stored pg_lsn;
 BEGIN
     steps_processed := 0;
     steps_evaluated := 0;
     queue_empty := true;
     IF p_step_ids IS NULL THEN
+        -- The log's position is read before the first deletion writes to it, and after the snapshot
+        -- is taken: past the outcomes that these messages tell of, and short of this transaction.
         WITH taken AS (
-            DELETE FROM pgmq.q_stepmark_completions WHERE ctid = ANY (ARRAY(
-                SELECT c.ctid FROM pgmq.q_stepmark_completions c
+            DELETE FROM pgmq.q_stepmark_completions q
+            USING (
+                SELECT c.ctid, log.stored FROM (
+                    SELECT pg_current_wal_insert_lsn() AS stored OFFSET 0
+                ) AS log, pgmq.q_stepmark_completions c
                 WHERE c.vt <= clock_timestamp()
                 ORDER BY c.msg_id LIMIT p_max
-                FOR UPDATE SKIP LOCKED))
-            RETURNING (message ->> 'step_id')::bigint AS step_id
+                FOR UPDATE OF c SKIP LOCKED
+            ) AS message
+            WHERE q.ctid = message.ctid
+            RETURNING (q.message ->> 'step_id')::bigint AS step_id, message.stored
         )
-        SELECT array_agg(step_id), array_agg(step_id >> 16) INTO p_step_ids, task_ids FROM taken;
+        SELECT array_agg(step_id), array_agg(step_id >> 16), min(stored)
+        INTO p_step_ids, task_ids, results_stored FROM taken;
         IF p_step_ids IS NULL THEN
             RETURN;
         END IF;
@@ -128,50 +138,51 @@ BEGIN
                 THEN now() + s.retry_after_ms * interval '1 ms' END,
             claim_token = NULL, transition_count = s.transition_count + 1
         WHERE s.step_id = ANY (p_step_ids) AND s.state = 'EnqueuedForOrchestration'
-        RETURNING s.step_id, s.state, s.transition_count, s.attempts, s.children,
-            s.retry_after_ms
+        RETURNING s.step_id, s.state, s.transition_count, s.attempts, s.children
     ), evaluated AS (
         UPDATE workflow_steps child
         SET parents_remaining = child.parents_remaining - c.parents_completed,
             state = CASE WHEN child.parents_remaining = c.parents_completed
                 THEN 'Enqueued' ELSE child.state END,
             transition_count = child.transition_count
-                + (child.parents_remaining = c.parents_completed)::integer
+                + (child.parents_remaining = c.parents_completed)::integer,
+            rests_on = results_stored
         FROM (
             SELECT e.step_id, count(*)::integer AS parents_completed
-            FROM done d, unnest(d.children) AS e (step_id)
-            WHERE d.state = 'Complete'
+            FROM (SELECT unnest(children) AS step_id FROM done WHERE state = 'Complete') AS e
             GROUP BY e.step_id
         ) AS c
         WHERE child.step_id = c.step_id AND child.state = 'Pending'
         RETURNING child.step_id, child.namespace, child.state, child.transition_count
     ), moved AS (
         SELECT step_id, NULL AS namespace, transition_count,
-            'EnqueuedForOrchestration'::step_state AS from_state, state, attempts, retry_after_ms
+            'EnqueuedForOrchestration'::step_state AS from_state, state, attempts
         FROM done
         UNION ALL
-        SELECT step_id, namespace, transition_count, 'Pending', state, 0, NULL
+        SELECT step_id, namespace, transition_count, 'Pending', state, 0
         FROM evaluated WHERE state = 'Enqueued'
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (step_id, sort_key, from_state, to_state, attempt)
         SELECT step_id, transition_count, from_state, state, attempts FROM moved
     )
-    SELECT array_agg(step_id >> 16), array_agg(state),
-        array_agg(step_id) FILTER (WHERE state = 'Enqueued'),
-        array_agg(namespace) FILTER (WHERE state = 'Enqueued'),
-        count(*) FILTER (WHERE state <> 'Enqueued'), count(*) FILTER (WHERE state = 'Complete'),
-        min(retry_after_ms) FILTER (WHERE state = 'WaitingForRetry')
-    INTO moved_task_ids, moved_states, ready_step_ids, ready_namespaces,
-        steps_processed, steps_evaluated, next_retry_ms
+    SELECT array_agg(step_id), array_agg(state), array_agg(namespace)
+    INTO moved_step_ids, moved_states, moved_namespaces
     FROM moved;
-    IF steps_processed = 0 THEN
+    IF moved_step_ids IS NULL THEN
         RETURN;
     END IF;
 
-    tasks_finished := move_tasks(moved_task_ids, moved_states);
-    IF ready_step_ids IS NOT NULL THEN
-        outgoing := send_dispatches(p_broker, ready_step_ids, ready_namespaces);
+    steps_evaluated := cardinality(array_positions(moved_states, 'Complete'));
+    steps_processed := cardinality(moved_states)
+        - cardinality(array_positions(moved_states, 'Enqueued'));
+    IF 'WaitingForRetry' = ANY (moved_states) THEN
+        SELECT min(s.retry_after_ms) INTO next_retry_ms FROM workflow_steps s
+        WHERE s.step_id = ANY (p_step_ids) AND s.state = 'WaitingForRetry';
+    END IF;
+    tasks_finished := move_tasks(moved_step_ids, moved_states);
+    IF steps_processed < cardinality(moved_states) THEN
+        outgoing := send_dispatches(p_broker, moved_step_ids, moved_namespaces);
     END IF;
     IF tasks_finished IS NOT NULL THEN
         PERFORM notify_finished(tasks_finished);

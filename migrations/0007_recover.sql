@@ -70,16 +70,16 @@ BEGIN
             array_agg(namespace) FILTER (WHERE state = 'Enqueued') AS enqueued_namespaces,
             array_agg(step_id >> 16) FILTER (WHERE from_state = 'WaitingForRetry')
                 AS retry_task_ids,
-            array_agg(step_id >> 16) FILTER (WHERE state = 'Error') AS failed_task_ids
+            array_agg(step_id) FILTER (WHERE state = 'Error') AS failed_step_ids
         INTO tally FROM moved;
 
         steps_retried := coalesce(cardinality(tally.retry_task_ids), 0);
-        steps_failed := coalesce(cardinality(tally.failed_task_ids), 0);
+        steps_failed := coalesce(cardinality(tally.failed_step_ids), 0);
         leases_expired := coalesce(cardinality(tally.enqueued_step_ids), 0)
             - steps_retried + steps_failed;
         PERFORM resume_tasks(tally.retry_task_ids);
         IF steps_failed > 0 THEN
-            tasks_finished := move_tasks(tally.failed_task_ids,
+            tasks_finished := move_tasks(tally.failed_step_ids,
                 array_fill('Error'::step_state, ARRAY[steps_failed]));
             IF tasks_finished IS NOT NULL THEN
                 PERFORM notify_finished(tasks_finished);

@@ -1,3 +1,3 @@
 -- Stores outcomes; see complete_steps. $1 is the broker, the other arrays have an element a step.
-SELECT accepted, (outgoing).message_ids, (outgoing).queues, (outgoing).bodies
+SELECT accepted, durable, (outgoing).message_ids, (outgoing).queues, (outgoing).bodies
 FROM complete_steps($1::message_broker, $2, $3, $4, $5, $6, $7)

@@ -1,6 +1,9 @@
 -- The documents of tasks $1, as the API answers with them, in that order; where $2 says so, only of
--- a task that has come to its end. is_there tells an unfinished task from one that isn't.
+-- a task that has come to its end. is_there tells an unfinished task from one that isn't. A
+-- document that is not durable may hold what a crash could still take back.
 SELECT t.task_uuid IS NOT NULL AS is_there,
+    t.finished_at IS NOT NULL OR pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
+        AS durable,
     CASE WHEN t.finished_at IS NOT NULL OR NOT r.finished_only THEN jsonb_build_object(
         'task_uuid', t.task_uuid, 'namespace', t.namespace, 'template', tt.name,
         'version', tt.version, 'state', t.state, 'context', t.context,

@@ -1,6 +1,8 @@
 -- The audit of a task and its steps, in the order in which it was written; no row when there is
--- no such task.
-SELECT jsonb_build_object('task_uuid', t.task_uuid, 'transitions', (
+-- no such task. An audit that is not durable may hold what a crash could still take back.
+SELECT t.finished_at IS NOT NULL OR pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
+    AS durable,
+    jsonb_build_object('task_uuid', t.task_uuid, 'transitions', (
     SELECT jsonb_agg(a.entry ORDER BY a.at, a.step_id NULLS FIRST, a.sort_key)
     FROM (
         SELECT x.at, NULL::bigint AS step_id, x.sort_key, jsonb_build_object(
@@ -13,5 +15,5 @@ SELECT jsonb_build_object('task_uuid', t.task_uuid, 'transitions', (
             'to', x.to_state, 'attempt', x.attempt, 'reason', x.reason, 'at', x.at)
         FROM workflow_step_transitions x JOIN workflow_steps s USING (step_id)
         WHERE x.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535
-    ) AS a))::text
+    ) AS a))::text AS document
 FROM tasks t WHERE t.task_uuid = $1

@@ -124,6 +124,15 @@ pub fn is_data_error(error: &sqlx::Error) -> bool {
         .is_some_and(|code| code.starts_with("22"))
 }
 
+/// Flushes the log past all that has been committed before.
+///
+/// # Errors
+/// The database's.
+pub async fn flush_log(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let flush = sqlx::query(include_str!("../sql/flush_log.sql"));
+    flush.execute(connection).await.map(|_| ())
+}
+
 /// A growing pause between two attempts, from 20 ms to 1 s.
 #[derive(Debug)]
 pub struct Pause(Duration);

@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use crate::database::flush_log;
 use crate::json;
 use crate::orchestrator::create::{CreateError, CreateLane, NewTask};
 use crate::orchestrator::read::{Away, Found, Reads};
@@ -296,15 +297,24 @@ pub async fn get_transitions(
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Response, Problem> {
     let task_uuid = task_id(path)?;
-    let audit: Option<String> = sqlx::query_scalar(include_str!("../../sql/read_transitions.sql"))
-        .bind(task_uuid)
-        .fetch_optional(&api.pool)
-        .await
-        .map_err(|error| {
-            tracing::warn!(%error, "an audit can't be read");
-            Problem::away()
-        })?;
+    let audit = read_audit(&api.pool, task_uuid).await.map_err(|error| {
+        tracing::warn!(%error, "an audit can't be read");
+        Problem::away()
+    })?;
     audit.map(answer::<Transitions>).ok_or_else(|| no_task(task_uuid))
+}
+
+async fn read_audit(pool: &PgPool, task_uuid: Uuid) -> Result<Option<String>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let audit: Option<(bool, String)> =
+        sqlx::query_as(include_str!("../../sql/read_transitions.sql"))
+            .bind(task_uuid)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if let Some((false, _)) = audit {
+        flush_log(&mut connection).await?;
+    }
+    Ok(audit.map(|(_, document)| document))
 }
 
 fn task_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::database::Lane;
+use crate::database::{Lane, flush_log};
 
 /// Requests that may wait for the lanes; more are told to come back.
 const WAITING_MAX: usize = 4_096;
@@ -106,6 +106,14 @@ async fn select(database: &mut Lane, batch: &[Request]) -> Result<Vec<Found>, sq
         .bind(batch.iter().map(|one| one.finished_only).collect::<Vec<_>>())
         .fetch_all(database.connection().await?)
         .await?;
+    let mut durable = true;
+    for row in &rows {
+        durable &=
+            row.try_get::<Option<&str>, _>("document")?.is_none() || row.try_get("durable")?;
+    }
+    if !durable {
+        flush_log(database.connection().await?).await?;
+    }
     rows.iter()
         .map(|row| match (row.try_get("is_there")?, row.try_get("document")?) {
             (false, _) => Ok(Found::Nothing),

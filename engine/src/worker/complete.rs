@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::metrics::WorkerMetrics;
 use super::step::Outcome;
-use crate::database::{Lane, Pause, is_data_error};
+use crate::database::{self, Lane, Pause, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing, StepId};
 
@@ -95,7 +95,8 @@ impl CompleteLane {
         }
     }
 
-    /// Stores a batch, however long the database is away: nobody else has these outcomes.
+    /// Stores a batch, however long the database is away: nobody else has these outcomes until they
+    /// are on its disk. What it has lost in a crash is stored again; what it has kept is fenced.
     async fn store(&mut self, batch: &[Attempted]) {
         let mut pause = Pause::default();
         loop {
@@ -142,6 +143,10 @@ impl CompleteLane {
             .bind(batch.iter().map(|one| one.retry_after_ms).collect::<Vec<_>>())
             .fetch_one(self.database.connection().await?)
             .await?;
+        if !row.try_get("durable")? {
+            // By now the orchestrator is at work on them.
+            database::flush_log(self.database.connection().await?).await?;
+        }
         let accepted: Vec<bool> = row.try_get("accepted")?;
         for (one, accepted) in batch.iter().zip(accepted) {
             if accepted {

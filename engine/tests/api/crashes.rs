@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use stepmark_engine::worker::{Step, StepError, Worker};
 use stepmark_servers::RabbitMq;
 
 use crate::client::Client;
 use crate::support::{
-    Database, Orchestrator, RunningWorker, eventually, number, own_broker, own_postgres, signal,
-    unique,
+    Database, Orchestrator, RunningWorker, UnflushedLog, eventually, number, own_broker,
+    own_postgres, signal, unique,
 };
 
 const TASKS: usize = 60;
@@ -139,4 +139,50 @@ async fn nothing_is_lost_or_done_twice_on_pgmq() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_on_rabbitmq() {
     everything_crashes(Some(own_broker())).await;
+}
+
+/// A worker's claim, and the outcome that it stores and has not flushed.
+async fn outcome_in_memory(connection: &mut PgConnection) {
+    let claimed = sqlx::query(include_str!("../../sql/claim_taken.sql"))
+        .bind(vec!["rust_e2e_linear"])
+        .bind(1_i32)
+        .bind("tester")
+        .bind(30_000_i64);
+    let claimed = claimed.fetch_one(&mut *connection).await.unwrap();
+    let stored = sqlx::query(include_str!("../../sql/complete_steps.sql"))
+        .bind("pgmq")
+        .bind(vec![claimed.get::<i64, _>("step_id")])
+        .bind(vec![claimed.get::<uuid::Uuid, _>("claim_token")])
+        .bind(vec!["Complete"])
+        .bind(vec![r#"{"value": "36"}"#])
+        .bind(vec![None::<String>])
+        .bind(vec![None::<i64>]);
+    let stored = stored.fetch_one(connection).await.unwrap();
+    assert_eq!((stored.get("accepted"), stored.get("durable")), (vec![true], false));
+}
+
+async fn is_on_disk_before_it_is_told(path: &str) {
+    let server = own_postgres();
+    let database = Database::of(&server);
+    let orchestrator = Orchestrator::start(&database, &[]);
+    let client = Client::of(&orchestrator);
+    let task = post(&client, 1).await.remove(0);
+    let mut connection = database.connect().await;
+    let held = UnflushedLog::hold(database).await;
+    outcome_in_memory(&mut connection).await;
+    let stored = "SELECT count(*) FROM workflow_steps WHERE result IS NOT NULL";
+    let told = client.get(&path.replace("TASK", &task)).await;
+    assert!(told.text.contains("InProgress") || told.text.contains("36"), "{}", told.text);
+    let mut connection = held.crash(&mut connection).await;
+    assert_eq!(number(&mut connection, stored).await, 1, "the reader was told of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_is_on_disk_before_a_reader_of_the_task_is_told() {
+    is_on_disk_before_it_is_told("/v1/tasks/TASK").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_is_on_disk_before_a_reader_of_the_audit_is_told() {
+    is_on_disk_before_it_is_told("/v1/tasks/TASK/transitions").await;
 }

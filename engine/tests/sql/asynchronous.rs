@@ -1,7 +1,9 @@
-//! The two commits that nobody waits for, lost in a crash of PostgreSQL: what they did is gone,
-//! and the message that they took is back.
+//! The commits that nobody waits for, lost in a crash of PostgreSQL: what they did is gone, and the
+//! message that they took, or the worker that they answered, brings it again.
 
 use sqlx::PgConnection;
+
+use stepmark_engine::database::flush_log;
 
 use crate::engine::{Engine, Stored, step};
 use crate::support::{Database, UnflushedLog, number, own_postgres, template};
@@ -38,9 +40,17 @@ async fn what_asynchronous_commits_lose_is_brought_back_by_their_messages() {
     let late = engine.complete(&[Stored::complete(&lost[0])]).await.unwrap();
     assert_eq!(late, [false]);
 
+    // An outcome is the worker's, which keeps it, until the log is flushed.
+    let outcome = [Stored::complete(&again[0])];
+    flush_log(&mut engine.connection).await.unwrap();
     let held = UnflushedLog::hold(database.clone()).await;
-    let stored = engine.complete(&[Stored::complete(&again[0])]).await.unwrap(); // durable
-    assert_eq!(stored, [true]);
+    assert_eq!(engine.complete(&outcome).await.unwrap(), [true]);
+    assert_eq!(engine.take_and_process().await, 1);
+    let mut engine = crash(held, engine).await;
+    assert_eq!(engine.step_states(task_id).await, ["InProgress", "Pending"]);
+    let held = UnflushedLog::hold(database.clone()).await;
+    assert_eq!(engine.complete(&outcome).await.unwrap(), [true], "nobody else has stored it");
+    flush_log(&mut engine.connection).await.unwrap();
     assert_eq!(engine.take_and_process().await, 1);
     assert_eq!(engine.step_states(task_id).await, ["Complete", "Enqueued"]);
     let mut engine = crash(held, engine).await;
@@ -60,4 +70,26 @@ async fn what_asynchronous_commits_lose_is_brought_back_by_their_messages() {
     assert_eq!(engine.task_state(task_id).await, "Complete");
     let audit = "SELECT count(*) FROM workflow_step_transitions";
     assert_eq!(number(&mut engine.connection, audit).await, 8);
+}
+
+#[tokio::test]
+async fn what_a_handler_is_given_is_on_disk_before_it_begins() {
+    let server = own_postgres();
+    let database = Database::of(&server);
+    stepmark_engine::database::prepare(&database.options(), std::time::Duration::ZERO)
+        .await
+        .unwrap();
+    let mut engine = Engine::connect(&database).await;
+    engine.broker = "pgmq";
+    let fork = template("n", "t", &[("a", &[]), ("b", &["a"]), ("c", &["a"])]);
+    let task_id = engine.start(&fork).await;
+
+    let held = UnflushedLog::hold(database.clone()).await;
+    let root = engine.take_and_claim().await;
+    engine.complete(&[Stored::complete(&root[0])]).await.unwrap(); // and not flushed
+    assert_eq!(engine.take_and_process().await, 1);
+    assert_eq!(engine.take_and_claim().await.len(), 2);
+    let mut engine = crash(held, engine).await;
+    let states = engine.step_states(task_id).await;
+    assert_eq!(states, ["Complete", "InProgress", "InProgress"], "the claims have flushed it");
 }

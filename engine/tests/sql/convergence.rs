@@ -8,7 +8,10 @@ use crate::engine::{Engine, Request, Stored, step};
 use crate::support::{Database, eventually, execute, number, template};
 
 const ROUNDS: usize = 1_000;
+/// Races that must really be some: on a machine that is busy otherwise one racer may be through
+/// before the other is woken, so that more rounds are made of those that were not enough.
 const OVERLAPPING_MIN: usize = 500;
+const ROUNDS_MAX: usize = 10 * ROUNDS;
 
 /// `a` and `b` end together: `join` waits for both, and the task goes on.
 const JOIN: &[(&str, &[&str])] = &[("a", &[]), ("b", &[]), ("join", &["a", "b"])];
@@ -43,7 +46,7 @@ async fn waiting_tasks(database: &Database, count: usize, steps: &[(&str, &[&str
 fn gated() -> String {
     let process = include_str!("../../sql/process_delivered.sql").replace("$1", "p_step_ids");
     format!(
-        "CREATE FUNCTION gated_process(p_step_ids bigint[], \
+        "CREATE OR REPLACE FUNCTION gated_process(p_step_ids bigint[], \
              OUT xid text, OUT begun_with text) LANGUAGE plpgsql AS $$ BEGIN \
              xid := pg_current_xact_id(); \
              PERFORM pg_advisory_xact_lock_shared(1); \
@@ -83,6 +86,7 @@ async fn overlap(connection: &mut PgConnection, one: Racer, other: Racer) -> boo
 /// What came of the races.
 #[derive(Debug, Default)]
 struct Races {
+    rounds: usize,
     overlapping: usize,
     failed: usize,
     deadlocks: i64,
@@ -94,6 +98,7 @@ async fn race(database: &Database, task_ids: &[i64]) -> Races {
     let (mut first, mut second) = (database.connect().await, database.connect().await);
     let mut races = Races::default();
     for task_id in task_ids {
+        races.rounds += 1;
         execute(&mut gate, "SELECT pg_advisory_lock(1)").await;
         let (one, other) = (step(*task_id, 0), step(*task_id, 1));
         let (one, other) = (process(first, one), process(second, other));
@@ -124,6 +129,22 @@ async fn race(database: &Database, task_ids: &[i64]) -> Races {
     races
 }
 
+/// Races of tasks with these steps until enough of them overlapped.
+async fn race_often(database: &Database, steps: &[(&str, &[&str])]) -> Races {
+    let mut all = Races::default();
+    while all.overlapping < OVERLAPPING_MIN && all.rounds < ROUNDS_MAX {
+        let task_ids = waiting_tasks(database, ROUNDS, steps).await;
+        let races = race(database, &task_ids).await;
+        all.rounds += races.rounds;
+        all.overlapping += races.overlapping;
+        all.failed += races.failed;
+        all.deadlocks += races.deadlocks;
+    }
+    assert!(all.overlapping >= OVERLAPPING_MIN, "{all:?}");
+    assert_eq!((all.failed, all.deadlocks), (0, 0));
+    all
+}
+
 async fn count(database: &Database, of: &str) -> usize {
     let mut connection = database.connect().await;
     let sql = format!("SELECT count(*) FROM {of}");
@@ -133,31 +154,25 @@ async fn count(database: &Database, of: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn of_two_racing_orchestrators_one_enqueues_the_child() {
     let database = Database::migrated();
-    let task_ids = waiting_tasks(&database, ROUNDS, JOIN).await;
-    let races = race(&database, &task_ids).await;
-    assert!(races.overlapping >= OVERLAPPING_MIN, "{races:?}");
-    assert_eq!((races.failed, races.deadlocks), (0, 0));
+    let rounds = race_often(&database, JOIN).await.rounds;
     let enqueued = "workflow_steps WHERE step_id & 65535 = 2 AND state = 'Enqueued'";
-    assert_eq!(count(&database, enqueued).await, ROUNDS);
+    assert_eq!(count(&database, enqueued).await, rounds);
     let transitions = "workflow_step_transitions WHERE step_id & 65535 = 2";
-    assert_eq!(count(&database, transitions).await, ROUNDS);
+    assert_eq!(count(&database, transitions).await, rounds);
     let messages =
         "(SELECT DISTINCT body FROM message_outbox WHERE (body ->> 'step_id')::bigint & 65535 = 2)";
-    assert_eq!(count(&database, &format!("{messages} AS m")).await, ROUNDS);
+    assert_eq!(count(&database, &format!("{messages} AS m")).await, rounds);
     let messages = "message_outbox WHERE (body ->> 'step_id')::bigint & 65535 = 2";
-    assert_eq!(count(&database, messages).await, ROUNDS);
+    assert_eq!(count(&database, messages).await, rounds);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn of_two_racing_orchestrators_one_ends_the_task() {
     let database = Database::migrated();
-    let task_ids = waiting_tasks(&database, ROUNDS, ENDS).await;
-    let races = race(&database, &task_ids).await;
-    assert!(races.overlapping >= OVERLAPPING_MIN, "{races:?}");
-    assert_eq!((races.failed, races.deadlocks), (0, 0));
-    assert_eq!(count(&database, "tasks WHERE state = 'Complete'").await, ROUNDS);
+    let rounds = race_often(&database, ENDS).await.rounds;
+    assert_eq!(count(&database, "tasks WHERE state = 'Complete'").await, rounds);
     let ends = "task_transitions WHERE to_state = 'Complete'";
-    assert_eq!(count(&database, ends).await, ROUNDS);
+    assert_eq!(count(&database, ends).await, rounds);
 }
 
 /// The function without what makes a race safe: the tasks' lock, which gives the statements that

@@ -16,9 +16,10 @@ use crate::client::{Client, ClientError};
 use crate::environment::{EnvironmentError, RunDatabase, amqp};
 
 /// Repetitions of one measurement in one round.
-const REPETITIONS: u32 = 200;
-/// Repetitions before the measurement, which are thrown away.
-const WARMUP_REPETITIONS: u32 = 20;
+const REPETITIONS: usize = 200;
+/// What is measured before that is thrown away: after a pause, the system's scheduler and the
+/// virtual machine take some milliseconds to come back to their pace.
+const WARM_UP: Duration = Duration::from_millis(200);
 /// A hop that takes longer than this has lost its message.
 const HOP_TIMEOUT: Duration = Duration::from_secs(10);
 const CHANNEL: &str = "stepmark_floor";
@@ -120,26 +121,26 @@ impl Probe {
     pub async fn measure(&mut self, client: &Client) -> Result<Floor, FloorError> {
         let mut floor = Floor::default();
         let mut samples = Samples::new();
-        for _ in 0..samples.wanted() {
+        while samples.wanted() {
             let started = Instant::now();
             sqlx::query(INSERT).bind("floor").execute(&mut self.sql).await?;
             samples.add(started);
             self.commits += 1;
         }
         floor.commit_ms = samples.median_ms();
-        for _ in 0..samples.wanted() {
+        while samples.wanted() {
             let started = Instant::now();
             sqlx::query("SELECT 1").execute(&mut self.sql).await?;
             samples.add(started);
         }
         floor.sql_round_trip_ms = samples.median_ms();
-        for _ in 0..samples.wanted() {
+        while samples.wanted() {
             let started = Instant::now();
             self.hop.once(&mut self.sql).await?;
             samples.add(started);
         }
         floor.broker_hop_ms = samples.median_ms();
-        for _ in 0..samples.wanted() {
+        while samples.wanted() {
             let started = Instant::now();
             client.page(&self.healthz).await?;
             samples.add(started);
@@ -185,27 +186,29 @@ async fn open_amqp(url: &str) -> Result<Hop, FloorError> {
 
 /// The times of one measurement, without its warm-up.
 struct Samples {
+    began: Instant,
     ms: Vec<f64>,
 }
 
 impl Samples {
     fn new() -> Samples {
-        Samples { ms: Vec::new() }
+        Samples { began: Instant::now(), ms: Vec::new() }
     }
 
-    fn wanted(&self) -> u32 {
-        WARMUP_REPETITIONS + REPETITIONS
+    fn wanted(&self) -> bool {
+        self.ms.len() < REPETITIONS
     }
 
     fn add(&mut self, started: Instant) {
-        self.ms.push(started.elapsed().as_secs_f64() * 1_000.0);
+        if self.began.elapsed() > WARM_UP {
+            self.ms.push(started.elapsed().as_secs_f64() * 1_000.0);
+        }
     }
 
     /// The median since the last one was asked for.
     fn median_ms(&mut self) -> Option<f64> {
-        let first = (WARMUP_REPETITIONS as usize).min(self.ms.len());
-        let measured = median(&mut self.ms[first..]);
-        self.ms.clear();
+        let measured = median(&mut self.ms);
+        *self = Samples::new();
         measured
     }
 }

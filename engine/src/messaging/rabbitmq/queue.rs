@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
 use super::Link;
-use crate::database::Lane;
+use crate::database::{self, Lane};
 use crate::messaging::{Message, MessagingError, Phase, Queue, StepId};
 
 /// How long an acknowledgement may wait for others to share its frame.
@@ -92,7 +92,8 @@ impl RabbitMqQueue {
 
     /// Acknowledges what was acted on, once it can't be lost any more.
     async fn settle(&mut self) {
-        if let Err(error) = self.flush().await {
+        let flush = async { database::flush_log(self.database.connection().await?).await };
+        if let Err(error) = flush.await {
             warn!(%error, messages = self.acted_on.len(), "messages are given back");
             self.database.reset();
             self.give_back(Vec::new()).await;
@@ -128,15 +129,6 @@ impl RabbitMqQueue {
     fn channel(&self) -> Option<&Channel> {
         let (channel, _) = self.consumers.as_ref()?;
         channel.is_open().then_some(channel)
-    }
-
-    /// Flushes the log past all that this connection has committed.
-    async fn flush(&mut self) -> Result<(), sqlx::Error> {
-        let connection = self.database.connection().await?;
-        sqlx::query(include_str!("../../../sql/flush_log.sql"))
-            .execute(connection)
-            .await
-            .map(|_| ())
     }
 
     /// The next delivery that names a step; what doesn't is refused for good.
