@@ -190,7 +190,7 @@ impl Twins {
     fn step_rows_of_model(&self) -> Vec<StepRow> {
         let number = |number: u32| i32::try_from(number).unwrap();
         let row = |step: &stepmark_workflow::model::Step| {
-            let remaining = i32::try_from(step.remaining_parents).unwrap();
+            let remaining = i32::try_from(step.parents_remaining).unwrap();
             let expiries = number(step.lease_expiries);
             (step.state.to_string(), number(step.attempts), expiries, remaining)
         };

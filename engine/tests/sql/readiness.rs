@@ -34,6 +34,8 @@ fn snapshot(random: &mut StdRng, task_id: i64) -> TaskSnapshot {
             attempts: random.random_range(0..=3),
             max_attempts: 3,
             retry_at_ms: is_due_known.then(|| random.random_range(NOW_MS - 1..=NOW_MS + 1)),
+            step_type: stepmark_workflow::StepType::Standard,
+            is_tolerated: false,
         }
     });
     let steps: Vec<_> = steps.collect();

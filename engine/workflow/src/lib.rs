@@ -9,7 +9,9 @@
 //! - [`plan`]: what a template amounts to before anything runs
 //! - [`drawing`]: a template as Mermaid, DOT or SVG
 //! - [`retry`]: backoff, and when a failure is final
+//! - [`batch`]: how rows are divided among workers
 
+pub mod batch;
 pub mod drawing;
 pub mod model;
 pub mod plan;
@@ -21,4 +23,4 @@ pub mod yaml;
 
 pub use retry::RetryPolicy;
 pub use state::{StepState, TaskState};
-pub use template::{StepTemplate, Template};
+pub use template::{FailureStrategy, StepTemplate, StepType, Template};

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::state::{StepState, TaskState};
+use crate::template::StepType;
 
 /// One task as readiness sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,11 @@ pub struct StepSnapshot {
     pub max_attempts: u32,
     /// When it may be tried again, in milliseconds on the clock of `now_ms`; `None` is at once.
     pub retry_at_ms: Option<i64>,
+    /// What it is to its task.
+    pub step_type: StepType,
+    /// Whether it is a batch worker that its task goes on without: in Error where its batch goes on,
+    /// or cancelled and made anew.
+    pub is_tolerated: bool,
 }
 
 /// What one step waits for, if anything.
@@ -42,7 +48,8 @@ pub struct StepReadiness {
     pub total_parents: usize,
     /// How many of these are Complete.
     pub completed_parents: usize,
-    /// Whether all of them are.
+    /// Whether all of them are; of a deferred convergence, whether all have ended that run, and at
+    /// least one was not skipped.
     pub dependencies_satisfied: bool,
     /// Whether it is WaitingForRetry, has attempts left, and its backoff is over.
     pub retry_eligible: bool,
@@ -62,7 +69,8 @@ pub enum ExecutionStatus {
     Processing,
     /// Nothing runs; at least one step is WaitingForRetry with attempts left, its backoff not over.
     WaitingForRetry,
-    /// Every step is Complete or Skipped (so it is for a task without steps).
+    /// Every step is Complete, Skipped, or a failure that is gone on without (so it is for a task
+    /// without steps).
     AllComplete,
     /// At least one step is Error, or WaitingForRetry without attempts left, and nothing more can
     /// run.
@@ -108,18 +116,27 @@ pub struct ReadyTask {
 /// The readiness of every step, by number. The task's own state plays no part in it.
 #[must_use]
 pub fn step_readiness(task: &TaskSnapshot, now_ms: i64) -> Vec<StepReadiness> {
-    let mut parents = vec![(0, 0); task.steps.len()];
+    let mut parents = vec![(0, 0, 0, 0); task.steps.len()];
     for &(parent_no, child_no) in &task.edges {
-        let (Some(parent), Some((total, completed))) =
+        let (Some(parent), Some((total, completed, skipped, tolerated))) =
             (task.steps.get(parent_no), parents.get_mut(child_no))
         else {
             continue;
         };
         *total += 1;
         *completed += usize::from(parent.state == StepState::Complete);
+        *skipped += usize::from(parent.state == StepState::Skipped);
+        *tolerated += usize::from(parent.is_tolerated);
     }
-    let readiness = |(step, (total_parents, completed_parents)): (&StepSnapshot, _)| {
-        let dependencies_satisfied = completed_parents == total_parents;
+    let readiness = |(step, parents): (&StepSnapshot, _)| {
+        let (total_parents, completed_parents, skipped, tolerated): (usize, usize, _, _) = parents;
+        let dependencies_satisfied = match step.step_type {
+            StepType::DeferredConvergence => {
+                completed_parents + skipped + tolerated == total_parents
+                    && (total_parents == 0 || skipped < total_parents)
+            }
+            _ => completed_parents == total_parents,
+        };
         let due = step.retry_at_ms.is_none_or(|retry_at_ms| retry_at_ms <= now_ms);
         let retry_eligible = has_retries(step) && due;
         let ready_for_execution =
@@ -145,7 +162,9 @@ pub fn execution_status(task: &TaskSnapshot, now_ms: i64) -> ExecutionStatus {
         ExecutionStatus::Processing
     } else if any(&has_retries) {
         ExecutionStatus::WaitingForRetry
-    } else if !any(&|step| !matches!(step.state, StepState::Complete | StepState::Skipped)) {
+    } else if !any(&|step| {
+        !matches!(step.state, StepState::Complete | StepState::Skipped) && !step.is_tolerated
+    }) {
         ExecutionStatus::AllComplete
     } else if any(&|step| matches!(step.state, StepState::Error | StepState::WaitingForRetry)) {
         ExecutionStatus::BlockedByFailures

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;
+use stepmark_workflow::StepType;
 use stepmark_workflow::readiness::{
     ExecutionStatus, StepSnapshot, TaskSnapshot, execution_status, next_ready_tasks, step_readiness,
 };
@@ -11,7 +12,14 @@ const NOW_MS: i64 = 1_000;
 const DIAMOND: &[(usize, usize)] = &[(0, 1), (0, 2), (1, 3), (2, 3)];
 
 fn step(state: StepState) -> StepSnapshot {
-    StepSnapshot { state, attempts: 0, max_attempts: 3, retry_at_ms: None }
+    StepSnapshot {
+        state,
+        attempts: 0,
+        max_attempts: 3,
+        retry_at_ms: None,
+        step_type: StepType::Standard,
+        is_tolerated: false,
+    }
 }
 
 fn retry(attempts: u32, retry_at_ms: Option<i64>) -> StepSnapshot {
@@ -79,6 +87,36 @@ fn a_failure_blocks_a_task_only_when_nothing_else_can_run() {
 }
 
 #[test]
+fn a_deferred_convergence_waits_for_those_that_run_and_for_no_others() {
+    use StepState::{Complete, Error, InProgress, Pending, Skipped};
+    let convergence = StepSnapshot { step_type: StepType::DeferredConvergence, ..step(Pending) };
+    let tolerated = StepSnapshot { is_tolerated: true, ..step(Error) };
+    for (parents, is_ready) in [
+        (vec![step(Complete), step(Skipped)], true),
+        (vec![step(Complete), tolerated], true),
+        (vec![tolerated, step(Skipped)], true),
+        (vec![step(InProgress), step(Skipped)], false),
+        (vec![step(Complete), step(Error)], false),
+        (vec![step(Skipped), step(Skipped)], false),
+        (vec![], true),
+    ] {
+        let edges: Vec<_> = (0..parents.len()).map(|parent| (parent, parents.len())).collect();
+        let steps: Vec<_> = parents.into_iter().chain([convergence]).collect();
+        let last = steps.len() - 1;
+        let readiness = step_readiness(&task(steps.clone(), &edges), NOW_MS)[last];
+        assert_eq!(readiness.dependencies_satisfied, is_ready, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_failure_that_is_gone_on_without_blocks_nothing() {
+    use StepState::{Complete, Error};
+    let tolerated = StepSnapshot { is_tolerated: true, ..step(Error) };
+    let task = task(vec![step(Complete), tolerated], &[(0, 1)]);
+    assert_eq!(execution_status(&task, NOW_MS), ExecutionStatus::AllComplete);
+}
+
+#[test]
 fn the_ends_of_a_task_have_their_names() {
     use StepState::{Cancelled, Complete, Pending, Skipped};
     for (states, status) in [
@@ -117,7 +155,7 @@ fn snapshots() -> impl Strategy<Value = TaskSnapshot> {
     let state = proptest::sample::select(StepState::ALL);
     let retry_at_ms = proptest::option::of(NOW_MS - 1..=NOW_MS + 1);
     let step = (state, 0..4_u32, retry_at_ms).prop_map(|(state, attempts, retry_at_ms)| {
-        StepSnapshot { state, attempts, max_attempts: 3, retry_at_ms }
+        StepSnapshot { attempts, retry_at_ms, ..step(state) }
     });
     let steps = proptest::collection::vec(step, 0..8);
     (steps, proptest::collection::btree_set((0..8_usize, 0..8_usize), 0..16)).prop_map(

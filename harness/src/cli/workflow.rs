@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use stepmark_workflow::plan::Plan;
+use stepmark_workflow::plan::{Choices, Plan};
 use stepmark_workflow::template::{Source, parse_all, read_bounded};
 use stepmark_workflow::{Template, drawing};
 
@@ -60,9 +60,21 @@ pub(super) struct PlanArgs {
     /// The template.
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    /// What a decision chooses; its first branch when it isn't told. No branch after the = is none.
+    /// May be given several times.
+    #[arg(long, value_name = "DECISION=BRANCH,…", value_parser = assigned)]
+    choose: Vec<(String, String)>,
+    /// How many batches a batchable step makes; 1 when it isn't told. May be given several times.
+    #[arg(long, value_name = "STEP=N", value_parser = assigned)]
+    batches: Vec<(String, String)>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn assigned(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').ok_or_else(|| format!("{text:?} has no ="))?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
 }
 
 pub(super) fn run(command: &WorkflowCommand) -> u8 {
@@ -138,19 +150,36 @@ fn one(path: &Path) -> Result<Template, String> {
 }
 
 fn plan(args: &PlanArgs, template: &Template) -> Result<String, String> {
-    let plan = Plan::of(template);
+    let branches = args.choose.iter().map(|(decision, chosen)| {
+        let chosen = chosen.split(',').map(str::trim).filter(|branch| !branch.is_empty());
+        (decision.clone(), chosen.map(str::to_owned).collect())
+    });
+    let batches = args.batches.iter().map(|(step, number)| {
+        let number = number.parse().map_err(|error| format!("--batches {step}={number}: {error}"));
+        Ok((step.clone(), number?))
+    });
+    let choices =
+        Choices { branches: branches.collect(), batches: batches.collect::<Result<_, String>>()? };
+    let plan = Plan::of(template, &choices).map_err(|error| error.to_string())?;
     if args.json {
         let json = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
         return Ok(json + "\n");
     }
-    let Plan { steps, edges, stages, fan_in_max, fan_out_max, .. } = plan;
+    let Plan { steps, steps_skipped, edges, stages, fan_in_max, fan_out_max, .. } = plan;
+    let chosen = plan.choices.branches.iter().map(|(decision, branches)| match branches.len() {
+        0 => format!("  {decision} chooses nothing\n"),
+        _ => format!("  {decision} chooses {}\n", branches.join(", ")),
+    });
+    let batches = plan.choices.batches.iter();
+    let batches = batches.map(|(step, number)| format!("  {step} makes batches: {number}\n"));
+    let choices: String = chosen.chain(batches).collect();
     let task = match (plan.task_transitions_min, plan.task_transitions_max) {
         (min, max) if min == max => min.to_string(),
         (min, max) => format!("{min} to {max}, as completions are drained together or apart"),
     };
     Ok(format!(
-        "{}/{} version {}\n  steps {steps}, edges {edges}, stages {stages}, fan-in up to \
-         {fan_in_max}, fan-out up to {fan_out_max}\nOne task, when every step completes at its \
+        "{}/{} version {}\n{choices}  steps {steps} (skipped {steps_skipped}), edges {edges}, stages \
+         {stages}, fan-in up to {fan_in_max}, fan-out up to {fan_out_max}\nOne task, when every step completes at its \
          first attempt:\n  step transitions        {}\n  task transitions        {task}\n  messages\
          {:16}{}\n  dependency evaluations  {}\n",
         template.namespace,

@@ -7,22 +7,25 @@
 //! SQL is held against it.
 
 mod audit;
+mod ends;
+mod evaluation;
 mod step;
 
 pub use audit::{Change, StepTransition, TaskTransition, Token};
 pub use step::{Outcome, Step};
 
 use crate::readiness::{StepSnapshot, TaskSnapshot};
-use crate::retry::{decide, decide_after_expiry};
+use crate::retry::{Failure, decide_after_expiry};
 use crate::state::{StepState, TaskState};
-use crate::template::Template;
+use crate::template::{StepType, Template};
 
 /// One task and its steps.
 #[derive(Debug, Clone)]
 pub struct Model {
     state: TaskState,
     steps: Vec<Step>,
-    edges: Vec<(usize, usize)>,
+    /// Each batch worker of the template, as an instance begins.
+    instances: Vec<Step>,
     audit: Vec<TaskTransition>,
     evaluations: u64,
 }
@@ -31,29 +34,44 @@ impl Model {
     /// Creates a task of this template and enqueues its roots.
     #[must_use]
     pub fn create(template: &Template) -> (Self, Change) {
-        let edges: Vec<_> = template.edges().collect();
+        let mut model = Self::create_delayed(template);
+        let change = model.start();
+        (model, change)
+    }
+
+    /// Creates a task of this template that is to be started later.
+    #[must_use]
+    pub fn create_delayed(template: &Template) -> Self {
+        let wiring = template.wiring();
         let mut steps: Vec<Step> = template
             .steps
             .iter()
-            .map(|step| Step::new(step.retry.max_attempts, step.parents.len()))
+            .zip(&wiring)
+            .enumerate()
+            .map(|(step_no, (step, wiring))| Step::new(step_no, step, wiring))
             .collect();
-        for &(parent_no, child_no) in &edges {
-            steps[parent_no].children.push(child_no);
-        }
-        let state = TaskState::Pending;
-        let mut model = Self { state, steps, edges, audit: Vec::new(), evaluations: 0 };
+        let is_worker = |step: &Step| step.step_type == StepType::BatchWorker;
+        // They come last in a template, so that the others' numbers are their places.
+        let instances = steps.split_off(steps.iter().position(is_worker).unwrap_or(steps.len()));
+        Self { state: TaskState::Pending, steps, instances, audit: Vec::new(), evaluations: 0 }
+    }
+
+    /// A delayed task's time has come: Pending → Initializing, and its roots are enqueued.
+    pub fn start(&mut self) -> Change {
         let mut change = Change::default();
-        model.go(TaskState::Initializing, &mut change);
-        let ready = |step_no: &usize| model.steps[*step_no].remaining_parents == 0;
-        let roots: Vec<usize> = (0..model.steps.len()).filter(ready).collect();
-        model.enqueue(&roots, &mut change);
-        (model, change)
+        if self.state == TaskState::Pending {
+            self.go(TaskState::Initializing, &mut change);
+            let ready = |step_no: &usize| self.steps[*step_no].parents_remaining == 0;
+            let roots: Vec<usize> = (0..self.steps.len()).filter(ready).collect();
+            self.enqueue(&roots, &mut change);
+        }
+        change
     }
 
     /// A worker takes a dispatch message: Enqueued → InProgress under `token`, one attempt more.
     pub fn claim(&mut self, step_no: usize, token: Token) -> Change {
         let mut change = Change::default();
-        if self.steps[step_no].state == StepState::Enqueued {
+        if self.is_in(step_no, StepState::Enqueued) {
             self.steps[step_no].attempts += 1;
             self.steps[step_no].token = Some(token);
             self.move_step(step_no, StepState::InProgress, &mut change);
@@ -84,48 +102,29 @@ impl Model {
     /// The lease ran out: InProgress → Enqueued, or Error when that was once too often.
     pub fn lease_expired(&mut self, step_no: usize) -> Change {
         let mut change = Change::default();
-        if self.steps[step_no].state == StepState::InProgress {
+        if self.is_in(step_no, StepState::InProgress) {
             self.steps[step_no].lease_expiries += 1;
             let after = decide_after_expiry(self.steps[step_no].lease_expiries);
             self.give_back(step_no, after.state(), &mut change);
             if after.state() == StepState::Error {
                 self.go(TaskState::EvaluatingResults, &mut change);
-                self.settle(&[], &mut change);
+                let ready = self.step_failed(&[step_no], &mut change);
+                self.settle(ready, &mut change);
             }
         }
         change
     }
 
-    /// An orchestrator takes any number of completion messages in one go: makes their steps
-    /// Complete, WaitingForRetry or Error, enqueues what has become ready, and moves the task on.
-    pub fn process(&mut self, completions: &[usize]) -> Change {
+    /// The attempt took longer than it may: InProgress → EnqueuedForOrchestration, as a failure
+    /// that may be tried again.
+    pub fn timed_out(&mut self, step_no: usize) -> Change {
         let mut change = Change::default();
-        let step_nos = self.in_state(StepState::EnqueuedForOrchestration, completions);
-        if step_nos.is_empty() {
-            return change;
+        if self.is_in(step_no, StepState::InProgress) {
+            self.steps[step_no].token = None;
+            self.steps[step_no].outcome = Some(Outcome::Failed(Failure::Retryable));
+            self.move_step(step_no, StepState::EnqueuedForOrchestration, &mut change);
+            change.completions.push(step_no);
         }
-        self.go(TaskState::EvaluatingResults, &mut change);
-        let mut ready = Vec::new();
-        for step_no in step_nos {
-            let step = &mut self.steps[step_no];
-            let token = step.token.take();
-            let outcome = step.outcome.take();
-            let to = match outcome.expect("a step waits for orchestration with its outcome") {
-                Outcome::Complete => {
-                    step.result_of = token;
-                    StepState::Complete
-                }
-                Outcome::Failed(failure) => {
-                    decide(step.attempts, step.max_attempts, failure).state()
-                }
-            };
-            self.move_step(step_no, to, &mut change);
-            if to == StepState::Complete {
-                ready.extend(self.evaluate(step_no));
-            }
-        }
-        ready.sort_unstable();
-        self.settle(&ready, &mut change);
         change
     }
 
@@ -161,6 +160,15 @@ impl Model {
         &self.audit
     }
 
+    /// The dependencies as they are now, as (number of the parent, number of the child).
+    #[must_use]
+    pub fn edges(&self) -> Vec<(usize, usize)> {
+        let of = |(child, step): (usize, &Step)| {
+            step.parents.iter().map(move |parent| (*parent, child)).collect::<Vec<_>>()
+        };
+        self.steps.iter().enumerate().flat_map(of).collect()
+    }
+
     /// How often the dependency graph was evaluated: once a completed step.
     #[must_use]
     pub const fn evaluations(&self) -> u64 {
@@ -175,19 +183,26 @@ impl Model {
             attempts: step.attempts,
             max_attempts: step.max_attempts,
             retry_at_ms: Some(i64::MAX),
+            step_type: step.step_type,
+            is_tolerated: step.is_tolerated() || step.is_replaced,
         };
         let steps = self.steps.iter().map(step).collect();
-        TaskSnapshot { task_id, state: self.state, steps, edges: self.edges.clone() }
+        TaskSnapshot { task_id, state: self.state, steps, edges: self.edges() }
+    }
+
+    /// Whether there is such a step, and in that state. A message or a worker may know of one whose
+    /// making was lost in a crash, and comes again.
+    fn is_in(&self, step_no: usize, state: StepState) -> bool {
+        self.steps.get(step_no).is_some_and(|step| step.state == state)
     }
 
     fn is_held(&self, step_no: usize, token: Token) -> bool {
-        let step = &self.steps[step_no];
-        step.state == StepState::InProgress && step.token == Some(token)
+        self.is_in(step_no, StepState::InProgress) && self.steps[step_no].token == Some(token)
     }
 
     /// Those of `step_nos` that are in `state`, ascending and each once.
     fn in_state(&self, state: StepState, step_nos: &[usize]) -> Vec<usize> {
-        let matching = step_nos.iter().copied().filter(|&no| self.steps[no].state == state);
+        let matching = step_nos.iter().copied().filter(|&no| self.is_in(no, state));
         let mut found: Vec<usize> = matching.collect();
         found.sort_unstable();
         found.dedup();
@@ -202,34 +217,6 @@ impl Model {
         if to == StepState::Enqueued {
             change.dispatches.push(step_no);
         }
-    }
-
-    /// Tells the children of a completed step; gives those that wait for nothing more.
-    fn evaluate(&mut self, step_no: usize) -> Vec<usize> {
-        self.evaluations += 1;
-        let children = self.steps[step_no].children.clone();
-        for &child_no in &children {
-            self.steps[child_no].remaining_parents -= 1;
-        }
-        let waits_no_more = |no: &usize| self.steps[*no].remaining_parents == 0;
-        children.into_iter().filter(waits_no_more).collect()
-    }
-
-    /// Ends an evaluation: enqueues what is ready, or says what the task waits for or how it ends.
-    fn settle(&mut self, ready: &[usize], change: &mut Change) {
-        let any = |holds: fn(StepState) -> bool| self.steps.iter().any(|step| holds(step.state));
-        let next = if !ready.is_empty() {
-            return self.enqueue(ready, change);
-        } else if any(StepState::is_in_flight) {
-            TaskState::StepsInProcess
-        } else if any(|state| state == StepState::WaitingForRetry) {
-            TaskState::WaitingForRetry
-        } else if any(|state| !state.is_final()) {
-            TaskState::Error
-        } else {
-            TaskState::Complete
-        };
-        self.go(next, change);
     }
 
     fn enqueue(&mut self, step_nos: &[usize], change: &mut Change) {

@@ -13,11 +13,25 @@
 //!     handler: ship_parcel
 //!     depends_on: [charge]
 //! ```
-//! Steps stand in any order; what is left out of `retry` is as in [`RetryPolicy::default`].
+//! Steps stand in any order; what is left out of `retry` is as in [`RetryPolicy::default`]. The
+//! other types of steps, with what only they have:
+//! ```yaml
+//!   - {name: route, type: decision, handler: route, branches: [cheap, dear]}
+//!   - {name: cheap, handler: approve, depends_on: [route]}
+//!   - {name: dear, handler: review, depends_on: [route]}
+//!   - {name: finish, type: deferred_convergence, handler: finish, depends_on: [cheap, dear]}
+//!   - {name: analyze, type: batchable, handler: analyze, batches_max: 500}
+//!   - {name: work, type: batch_worker, handler: work, depends_on: [analyze],
+//!      on_failure: continue_on_failure}
+//!   - {name: merge, type: deferred_convergence, handler: merge, depends_on: [work]}
+//! ```
 
 mod files;
 mod graph;
+mod kinds;
 mod read;
+mod rules;
+mod wiring;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,6 +41,8 @@ use crate::retry::RetryPolicy;
 use crate::yaml::Diagnostic;
 
 pub use files::{Source, parse_all, read_bounded};
+pub use kinds::{FailureStrategy, StepType};
+pub use wiring::Wiring;
 
 /// Most steps in one template.
 pub const STEPS_MAX: usize = 10_000;
@@ -39,6 +55,22 @@ pub const NAME_CHARS_MAX: usize = 63;
 
 /// Longest description, in bytes.
 pub const DESCRIPTION_BYTES_MAX: usize = 4_096;
+
+/// Most steps of one task, those included that are made at run time: a step's number has 16 bits.
+pub const TASK_STEPS_MAX: usize = 1 << 16;
+
+/// Most batches of a batchable step, unless its template says otherwise.
+pub const BATCHES_MAX_DEFAULT: u32 = 1_000;
+
+/// Most batches that a template may allow.
+pub const BATCHES_MAX: u32 = 50_000;
+
+/// How long an attempt at a step may take, in milliseconds, unless its template says otherwise: ten
+/// minutes.
+pub const TIMEOUT_MS_DEFAULT: u64 = 600_000;
+
+/// Longest time-out of a step, and longest deadline of a task, in milliseconds: 30 days.
+pub const TIMEOUT_MS_MAX: u64 = 2_592_000_000;
 
 /// A workflow's definition, checked as a whole: names are well formed and unique, every dependency
 /// exists, and there is no cycle. Only [`Template::parse`] and
@@ -61,7 +93,13 @@ pub struct Template {
     /// What it is for.
     #[schemars(default, length(max = DESCRIPTION_BYTES_MAX))]
     pub description: String,
-    /// The steps in the order of the file; a step's number is its place in it, from 0 on.
+    /// How long a task may take in all, in milliseconds from its creation, unless the request says
+    /// otherwise; then it is cancelled. For ever when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", default, range(min = 1, max = TIMEOUT_MS_MAX))]
+    pub deadline_ms: Option<u64>,
+    /// The steps, in the order of the file but for batch workers, which come last. A step's number
+    /// is its place here, from 0 on.
     #[schemars(length(min = 1, max = STEPS_MAX))]
     pub steps: Vec<StepTemplate>,
 }
@@ -74,12 +112,30 @@ pub struct StepTemplate {
     /// The step's name in its template.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
+    /// What it is to its task.
+    #[serde(rename = "type")]
+    #[schemars(default)]
+    pub step_type: StepType,
     /// The handler that a worker runs for it.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub handler: String,
-    /// The steps that must be Complete before this one runs, in the order of the file.
+    /// The steps that must have ended before this one runs, in the order of the file.
     #[schemars(default, extend("uniqueItems" = true))]
     pub depends_on: Vec<String>,
+    /// Of a decision, which needs it: the steps that it may choose. They must depend on it. Others
+    /// that do run whatever it chooses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, extend("uniqueItems" = true))]
+    pub branches: Vec<String>,
+    /// Of a batchable step: most batches that it may make.
+    #[schemars(default = "batches_max", range(min = 1, max = BATCHES_MAX))]
+    pub batches_max: u32,
+    /// Of a batch worker: what becomes of the others when an instance ends in Error.
+    #[schemars(default)]
+    pub on_failure: FailureStrategy,
+    /// How long one attempt may take, in milliseconds; then it has failed and may be tried again.
+    #[schemars(default = "timeout_ms", range(min = 1, max = TIMEOUT_MS_MAX))]
+    pub timeout_ms: u64,
     /// How it is tried again.
     #[schemars(default)]
     pub retry: RetryPolicy,
@@ -147,6 +203,14 @@ const NAME_PATTERN: &str = "^[a-z][a-z0-9_]{0,62}$";
 
 const fn first_version() -> i32 {
     1
+}
+
+const fn batches_max() -> u32 {
+    BATCHES_MAX_DEFAULT
+}
+
+const fn timeout_ms() -> u64 {
+    TIMEOUT_MS_DEFAULT
 }
 
 /// The JSON Schema of template files, for editors. It says what a file looks like; that its steps

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{DESCRIPTION_BYTES_MAX, EDGES_MAX, STEPS_MAX, StepTemplate, Template, graph, is_name};
+use super::{
+    BATCHES_MAX, BATCHES_MAX_DEFAULT, DESCRIPTION_BYTES_MAX, EDGES_MAX, FailureStrategy, STEPS_MAX,
+    StepTemplate, StepType, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, Template, graph, is_name, rules,
+};
 use crate::retry::{ATTEMPTS_MAX, BACKOFF_MS_MAX, RetryPolicy};
 use crate::yaml::{self, Diagnostic, Fields, Findings, Location, Node, quoted, suggest};
 
@@ -10,14 +13,19 @@ use crate::yaml::{self, Diagnostic, Fields, Findings, Location, Node, quoted, su
 const CYCLE_NAMES_MAX: usize = 12;
 
 /// A name and where it stands.
-type Name<'n> = (&'n str, Location);
+pub(super) type Name<'n> = (&'n str, Location);
 
 /// A step as it was read. What could not be read is missing, and noted.
 #[derive(Default)]
-struct Draft<'n> {
-    name: Option<Name<'n>>,
+pub(super) struct Draft<'n> {
+    pub name: Option<Name<'n>>,
     handler: Option<Name<'n>>,
-    depends_on: Vec<Name<'n>>,
+    pub step_type: Option<StepType>,
+    pub depends_on: Vec<Name<'n>>,
+    pub branches: Option<(Vec<Name<'n>>, Location)>,
+    pub batches_max: Option<(u32, Location)>,
+    pub on_failure: Option<(FailureStrategy, Location)>,
+    timeout_ms: Option<u64>,
     retry: RetryPolicy,
 }
 
@@ -38,7 +46,7 @@ fn read(
     handlers: Option<&BTreeSet<(String, String)>>,
     findings: &mut Findings<'_>,
 ) -> Option<Template> {
-    let known = ["namespace", "name", "version", "description", "steps"];
+    let known = ["namespace", "name", "version", "description", "deadline_ms", "steps"];
     let fields = Fields::read(root, "a template", &known, findings)?;
     let namespace = required_name(&fields, "namespace", findings);
     let name = required_name(&fields, "name", findings);
@@ -50,16 +58,23 @@ fn read(
         Some(node) => description(node, findings),
         None => Some(""),
     };
+    let deadline_ms = match fields.get("deadline_ms") {
+        Some(node) => Some(node.integer("deadline_ms", 1, TIMEOUT_MS_MAX, findings)?),
+        None => None,
+    };
+    let steps_at = fields.get("steps").map_or(root.at, |node| node.at);
     let drafts = drafts(fields.required("steps", findings)?, findings)?;
     if let (Some((namespace, _)), Some(handlers)) = (namespace, handlers) {
         report_missing_handlers(namespace, &drafts, handlers, findings);
     }
+    rules::check(&drafts, steps_at, findings);
     let steps = resolve(&drafts, findings)?;
     Some(Template {
         namespace: namespace?.0.to_owned(),
         name: name?.0.to_owned(),
         version: version?,
         description: description?.to_owned(),
+        deadline_ms,
         steps,
     })
 }
@@ -102,7 +117,9 @@ fn drafts<'n>(steps: &'n Node, findings: &mut Findings<'_>) -> Option<Vec<Draft<
         findings.error(steps.at, &message);
         return None;
     }
-    let drafts: Vec<_> = items.iter().map(|item| draft(item, findings)).collect();
+    let mut drafts: Vec<_> = items.iter().map(|item| draft(item, findings)).collect();
+    // Their numbers are not those of a new task's steps.
+    drafts.sort_by_key(|draft| draft.step_type == Some(StepType::BatchWorker));
     let edges: usize = drafts.iter().map(|draft| draft.depends_on.len()).sum();
     if edges > EDGES_MAX {
         let message = format!("{edges} dependencies are more than the {EDGES_MAX} allowed");
@@ -113,21 +130,51 @@ fn drafts<'n>(steps: &'n Node, findings: &mut Findings<'_>) -> Option<Vec<Draft<
 }
 
 fn draft<'n>(node: &'n Node, findings: &mut Findings<'_>) -> Draft<'n> {
-    let known = ["name", "handler", "depends_on", "retry"];
+    let known = [
+        "name",
+        "type",
+        "handler",
+        "depends_on",
+        "branches",
+        "batches_max",
+        "on_failure",
+        "timeout_ms",
+        "retry",
+    ];
     let Some(fields) = Fields::read(node, "a step", &known, findings) else {
         return Draft::default();
     };
-    let depends_on = fields.get("depends_on").and_then(|node| node.list("depends_on", findings));
+    let depends_on = fields.get("depends_on");
+    let branches = fields.get("branches");
+    let types = StepType::ALL.iter().map(|step_type| (step_type.name(), *step_type));
+    let strategies = FailureStrategy::ALL.iter().map(|strategy| (strategy.name(), *strategy));
+    let (batches_max, on_failure) = (fields.get("batches_max"), fields.get("on_failure"));
     Draft {
         name: required_name(&fields, "name", findings),
         handler: required_name(&fields, "handler", findings),
-        depends_on: depends_on
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|parent| Some((parent.text("a dependency", findings)?, parent.at)))
-            .collect(),
+        step_type: match fields.get("type") {
+            Some(node) => node.choice("type", types, findings),
+            None => Some(StepType::Standard),
+        },
+        depends_on: depends_on.map_or_else(Vec::new, |node| names(node, "depends_on", findings)),
+        branches: branches.map(|node| (names(node, "branches", findings), node.at)),
+        batches_max: batches_max.and_then(|node| {
+            Some((node.integer("batches_max", 1, BATCHES_MAX, findings)?, node.at))
+        }),
+        on_failure: on_failure
+            .and_then(|node| Some((node.choice("on_failure", strategies, findings)?, node.at))),
+        timeout_ms: fields
+            .get("timeout_ms")
+            .and_then(|node| node.integer("timeout_ms", 1, TIMEOUT_MS_MAX, findings)),
         retry: fields.get("retry").map_or_else(RetryPolicy::default, |node| retry(node, findings)),
     }
+}
+
+/// The names of other steps that stand in a list.
+fn names<'n>(node: &'n Node, field: &str, findings: &mut Findings<'_>) -> Vec<Name<'n>> {
+    let items = node.list(field, findings).unwrap_or_default();
+    let name = |item: &'n Node| Some((item.text("the name of a step", findings)?, item.at));
+    items.iter().filter_map(name).collect()
 }
 
 fn retry(node: &Node, findings: &mut Findings<'_>) -> RetryPolicy {
@@ -201,12 +248,21 @@ fn resolve(drafts: &[Draft<'_>], findings: &mut Findings<'_>) -> Option<Vec<Step
         Some(StepTemplate {
             name: draft.name?.0.to_owned(),
             handler: draft.handler?.0.to_owned(),
-            depends_on: draft.depends_on.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            step_type: draft.step_type?,
+            depends_on: owned(&draft.depends_on),
+            branches: draft.branches.as_ref().map_or_else(Vec::new, |(names, _)| owned(names)),
+            batches_max: draft.batches_max.map_or(BATCHES_MAX_DEFAULT, |(max, _)| max),
+            on_failure: draft.on_failure.map_or_else(FailureStrategy::default, |(it, _)| it),
+            timeout_ms: draft.timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT),
             retry: draft.retry,
             parents: parents.iter().map(|(number, _)| *number).collect(),
         })
     });
     resolved.collect()
+}
+
+fn owned(names: &[Name<'_>]) -> Vec<String> {
+    names.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
 /// The steps that `draft` waits for. Without `known`, the names of all steps, a name that stands

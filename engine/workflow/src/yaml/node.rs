@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use super::{Findings, quoted};
+use super::{Findings, quoted, suggest};
 
 /// One value and where it starts.
 #[derive(Debug, Clone)]
@@ -71,6 +71,24 @@ impl Node {
             findings.error(self.at, &message);
         }
         within
+    }
+
+    /// What the text that this is stands for, by the names of `choices`, or an error about `what`.
+    pub fn choice<T>(
+        &self,
+        what: &str,
+        choices: impl Iterator<Item = (&'static str, T)> + Clone,
+        findings: &mut Findings<'_>,
+    ) -> Option<T> {
+        let text = self.text(what, findings)?;
+        let found = choices.clone().find(|(name, _)| *name == text);
+        if found.is_none() {
+            let names: Vec<&str> = choices.map(|(name, _)| name).collect();
+            let hint = suggest(text, names.iter().copied());
+            let hint = hint.unwrap_or_else(|| format!("it is one of: {}", names.join(", ")));
+            findings.error_with(self.at, &format!("{what} can't be {}", quoted(text)), Some(hint));
+        }
+        found.map(|(_, choice)| choice)
     }
 
     /// The list that this is, or an error about `what`.

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod claims;
+#[path = "../shapes/mod.rs"]
+mod shapes;
 mod world;
-
-use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -24,9 +24,9 @@ fn parse(text: &str) -> Template {
 
 /// Runs without any mishap; `together` drains waiting completions in one go.
 fn run(template: &Template, script: Vec<Vec<Run>>, together: bool) -> World {
-    let mut world = World::new(template, script);
+    let mut world = World::new(template, script, u32::MAX);
     world.run_out(1_000, together);
-    check_end(&world);
+    check_end(&world, template);
     world
 }
 
@@ -95,33 +95,45 @@ fn a_handler_that_kills_its_worker_ends_in_error_without_using_up_attempts() {
     assert_eq!((step.state, step.lease_expiries, step.attempts), (StepState::Error, 5, 0));
 }
 
-/// A random graph without cycles of up to `steps_max` steps, numbered in any order, written as a
-/// template with 1 to 3 attempts a step.
+/// A random template of up to `steps_max` steps and batch workers of all types.
 fn templates(steps_max: usize) -> impl Strategy<Value = Template> {
-    let steps = proptest::collection::vec((any::<u32>(), 1..=3_u32), 1..=steps_max);
-    let shuffled = steps.prop_flat_map(|steps| {
-        let order: Vec<usize> = (0..steps.len()).collect();
-        (Just(steps), Just(order).prop_shuffle(), 0..4_u32)
-    });
-    shuffled.prop_map(|(steps, order, sparseness)| {
-        let mut text = String::from("namespace: n\nname: t\nsteps:\n");
-        for (no, (bits, attempts)) in steps.iter().enumerate() {
-            // A bit of the number decides on each possible parent; fewer of them when sparse.
-            let bits = (0..sparseness).fold(*bits, |bits, turn| bits & bits.rotate_left(7 + turn));
-            let is_parent =
-                |other: &usize| order[*other] < order[no] && bits >> (other % 32) & 1 == 1;
-            let parents: Vec<String> =
-                (0..steps.len()).filter(is_parent).map(|parent| format!("s{parent}")).collect();
-            let parents = parents.join(", ");
-            writeln!(
-                text,
-                "  - {{name: s{no}, handler: h, depends_on: [{parents}], \
-                 retry: {{max_attempts: {attempts}}}}}"
-            )
-            .unwrap();
-        }
-        parse(&text)
+    proptest::collection::vec(any::<u16>(), 0..300).prop_map(move |entropy| {
+        let mut entropy = entropy.into_iter();
+        shapes::template(steps_max, &mut |n| usize::from(entropy.next().unwrap_or(0)) % n)
     })
+}
+
+#[test]
+fn random_tasks_come_to_every_kind_of_end() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut ends = std::collections::BTreeMap::new();
+    for _ in 0..1_000 {
+        let strategy = (templates(12), scripts(), any::<u32>());
+        let (template, script, choices) = strategy.new_tree(&mut runner).unwrap().current();
+        let mut world = World::new(&template, script, choices);
+        world.run_out(1_000, true);
+        for step in world.model().steps() {
+            *ends.entry((step.step_type.name(), step.state)).or_insert(0) += 1;
+        }
+    }
+    use StepState::{Cancelled, Complete, Error, Pending, Skipped};
+    for (step_type, state) in [
+        ("standard", Complete),
+        ("standard", Skipped),
+        ("decision", Complete),
+        ("batchable", Complete),
+        ("batchable", Skipped),
+        ("batch_worker", Complete),
+        ("batch_worker", Error),
+        ("batch_worker", Cancelled),
+        ("deferred_convergence", Complete),
+        ("deferred_convergence", Skipped),
+        ("deferred_convergence", Pending),
+    ] {
+        let count = ends.get(&(step_type, state)).copied().unwrap_or(0);
+        assert!(count >= 10, "{step_type} {state}: {count}; {ends:?}");
+    }
 }
 
 fn scripts() -> impl Strategy<Value = Vec<Vec<Run>>> {
@@ -144,6 +156,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             .prop_map(|(pick, count, keep)| Event::Complete { pick, count, keep }),
         3 => pick.clone().prop_map(|pick| Event::RetryDue { pick }),
         2 => pick.clone().prop_map(|pick| Event::LeaseExpires { pick }),
+        1 => pick.clone().prop_map(|pick| Event::TimesOut { pick }),
+        1 => prop::bool::weighted(0.05).prop_map(|now| if now { Event::Cancel } else { Event::Flush }),
+        1 => Just(Event::Redrive),
         1 => pick.clone().prop_map(|pick| Event::WorkerDies { pick }),
         1 => pick.prop_map(|pick| Event::Release { pick }),
         1 => Just(Event::Flush),
@@ -166,13 +181,17 @@ proptest! {
         script in scripts(),
         events in events(),
         together in any::<bool>(),
+        choices in any::<u32>(),
     ) {
-        let mut world = World::new(&template, script);
+        let mut world = World::new(&template, script, choices);
         for event in events {
             world.happens(event);
         }
         world.run_out(1_000, together);
-        check_end(&world);
+        check_end(&world, &template);
+        world.happens(Event::Redrive);
+        world.run_out(1_000, together);
+        check_end(&world, &template);
     }
 
     #[test]
@@ -180,8 +199,9 @@ proptest! {
         template in templates(30),
         events in events(),
         together in any::<bool>(),
+        choices in any::<u32>(),
     ) {
-        let mut world = World::new(&template, nothing_special(&template));
+        let mut world = World::new(&template, nothing_special(&template), choices);
         for event in events {
             if let Event::Dispatch { pick, .. } = event {
                 world.happens(Event::Dispatch { pick, keep: false });
@@ -191,12 +211,14 @@ proptest! {
                 world.happens(Event::Complete { pick, count, keep: false });
             }
         }
-        world.run_out(template.stages(), together);
-        check_end(&world);
-        let steps = template.steps.len();
+        world.run_out(template.stages() + 1, together);
+        check_end(&world, &template);
         prop_assert_eq!(world.model().state(), TaskState::Complete);
-        prop_assert_eq!(step_transitions(&world), 4 * steps);
-        prop_assert_eq!(world.messages, 2 * steps);
-        prop_assert_eq!(world.model().evaluations(), steps as u64);
+        let ended = |state| world.model().steps().iter().filter(|it| it.state == state).count();
+        let (complete, skipped) = (ended(StepState::Complete), ended(StepState::Skipped));
+        prop_assert_eq!(complete + skipped, world.model().steps().len());
+        prop_assert_eq!(step_transitions(&world), 4 * complete + skipped);
+        prop_assert_eq!(world.messages, 2 * complete);
+        prop_assert_eq!(world.model().evaluations(), complete as u64);
     }
 }

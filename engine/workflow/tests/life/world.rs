@@ -4,10 +4,10 @@
 //! doing. Commits that the engine makes asynchronously are lost when the database crashes before a
 //! synchronous one; what workers hold in memory is not.
 
-use stepmark_workflow::Template;
 use stepmark_workflow::model::{Change, Model, Outcome, Token};
 use stepmark_workflow::retry::Failure;
 use stepmark_workflow::state::{StepState, TaskState};
+use stepmark_workflow::{StepType, Template};
 
 use crate::claims::{check_change, check_world};
 
@@ -36,6 +36,12 @@ pub enum Event {
     Complete { pick: usize, count: usize, keep: bool },
     /// The lease on a step runs out, whether its worker lives or not.
     LeaseExpires { pick: usize },
+    /// An attempt has taken too long, whether its worker lives or not.
+    TimesOut { pick: usize },
+    /// Somebody gives the task up.
+    Cancel,
+    /// Somebody has a failed task tried again.
+    Redrive,
     /// The backoff of a step is over.
     RetryDue { pick: usize },
     /// The database writes out what was committed asynchronously.
@@ -53,15 +59,17 @@ struct Database {
 }
 
 /// A step that some worker runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Held {
     step_no: usize,
     token: Token,
     run: Run,
+    /// What it makes of its step if it completes.
+    result: Outcome,
 }
 
 /// A result that a worker was told is stored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Accepted {
     pub step_no: usize,
     pub token: Token,
@@ -73,6 +81,8 @@ pub struct World {
     durable: Database,
     held: Vec<Held>,
     script: Vec<Vec<Run>>,
+    /// What decisions choose, and how many batches there are.
+    choices: u32,
     tokens: u64,
     /// All results that some worker was told are stored.
     pub accepted: Vec<Accepted>,
@@ -82,13 +92,14 @@ pub struct World {
 
 impl World {
     /// `script` has what the runs of each step do, in order; further ones complete.
-    pub fn new(template: &Template, mut script: Vec<Vec<Run>>) -> Self {
+    pub fn new(template: &Template, mut script: Vec<Vec<Run>>, choices: u32) -> Self {
         script.iter_mut().for_each(|runs| runs.reverse());
         let (model, change) = Model::create(template);
         let now = Database { model, dispatches: Vec::new(), completions: Vec::new() };
         let durable = now.clone();
         let (held, accepted) = (Vec::new(), Vec::new());
-        let mut world = Self { now, durable, held, script, tokens: 0, accepted, messages: 0 };
+        let (tokens, messages) = (0, 0);
+        let mut world = Self { now, durable, held, script, choices, tokens, accepted, messages };
         world.commit(&change, true);
         world
     }
@@ -123,6 +134,20 @@ impl World {
                     let change = self.now.model.retry_due(&[step_no]);
                     self.commit(&change, false);
                 }
+            }
+            Event::TimesOut { pick } => {
+                if let Some(step_no) = take(&mut self.in_state(StepState::InProgress), pick, true) {
+                    let change = self.now.model.timed_out(step_no);
+                    self.commit(&change, true);
+                }
+            }
+            Event::Cancel => {
+                let change = self.now.model.cancel();
+                self.commit(&change, true);
+            }
+            Event::Redrive => {
+                let change = self.now.model.redrive();
+                self.commit(&change, true);
             }
             Event::Flush => self.durable = self.now.clone(),
             Event::DatabaseCrashes => self.now = self.durable.clone(),
@@ -167,18 +192,20 @@ impl World {
         let token = Token(self.tokens);
         let change = self.now.model.claim(step_no, token);
         if !change.is_empty() {
-            let run = self.script[step_no].pop().unwrap_or(Run::Completes);
-            self.held.push(Held { step_no, token, run });
+            let run = self.script.get_mut(step_no).and_then(Vec::pop);
+            let run = run.unwrap_or(Run::Completes);
+            let result = self.result(step_no);
+            self.held.push(Held { step_no, token, run, result });
         }
         self.commit(&change, false);
     }
 
     fn report(&mut self, pick: usize, again: bool) {
-        let Some(Held { step_no, token, run }) = take(&mut self.held, pick, again) else {
+        let Some(Held { step_no, token, run, result }) = take(&mut self.held, pick, again) else {
             return;
         };
         let outcome = match run {
-            Run::Completes => Outcome::Complete,
+            Run::Completes => result,
             Run::FailsForNow => Outcome::Failed(Failure::Retryable),
             Run::FailsForGood => Outcome::Failed(Failure::Permanent),
             Run::KillsItsWorker => {
@@ -186,10 +213,26 @@ impl World {
                 return;
             }
         };
-        let change = self.now.model.store_outcome(step_no, token, outcome);
+        let change = self.now.model.store_outcome(step_no, token, outcome.clone());
         if !change.is_empty() {
             self.accepted.push(Accepted { step_no, token, outcome });
             self.commit(&change, true);
+        }
+    }
+
+    /// What the handler of a step makes of it when nothing goes wrong.
+    fn result(&self, step_no: usize) -> Outcome {
+        let step = &self.model().steps()[step_no];
+        let turn = u32::try_from(step_no).unwrap() * 7;
+        let choice = self.choices.rotate_right(turn) as usize;
+        match step.step_type {
+            StepType::Decision => {
+                let branches = step.branches().iter().enumerate();
+                let chosen = branches.filter(|(nr, _)| choice >> (nr % 32) & 1 == 1);
+                Outcome::Branch(chosen.map(|(_, branch)| *branch).collect())
+            }
+            StepType::Batchable => Outcome::FanOut(choice % 4),
+            _ => Outcome::Complete,
         }
     }
 
@@ -230,7 +273,7 @@ impl World {
 }
 
 /// The picked item, if there is any; it stays where it is if told so.
-fn take<T: Copy>(items: &mut Vec<T>, pick: usize, keep: bool) -> Option<T> {
+fn take<T: Clone>(items: &mut Vec<T>, pick: usize, keep: bool) -> Option<T> {
     let at = pick.checked_rem(items.len())?;
-    Some(if keep { items[at] } else { items.remove(at) })
+    Some(if keep { items[at].clone() } else { items.remove(at) })
 }
