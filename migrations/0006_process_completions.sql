@@ -23,6 +23,13 @@ BEGIN
             finished_at = CASE
                 WHEN t.steps_active + y.enqueued > y.finished THEN NULL
                 WHEN t.steps_waiting + y.waiting = 0 THEN now() END,
+            failed_at = CASE
+                WHEN t.steps_active + y.enqueued > y.finished OR t.steps_waiting + y.waiting > 0
+                    OR t.steps_unfinished = y.completed AND t.steps_failed = 0 THEN NULL
+                ELSE now() END,
+            due_at = CASE
+                WHEN t.steps_active + y.enqueued > y.finished OR t.steps_waiting + y.waiting > 0
+                    THEN t.due_at END,
             steps_active = t.steps_active + y.enqueued - y.finished,
             steps_waiting = t.steps_waiting + y.waiting,
             steps_failed = t.steps_failed + y.failed,
@@ -89,7 +96,10 @@ DECLARE
     moved_step_ids bigint[];
     moved_states step_state[];
     moved_namespaces text[]; -- of those that are Enqueued
+    moved_priorities smallint[];
     results_stored pg_lsn;
+    any_expands boolean;
+    expanded record;
 BEGIN
     steps_processed := 0;
     steps_evaluated := 0;
@@ -131,14 +141,16 @@ BEGIN
     WITH done AS (
         UPDATE workflow_steps s
         SET state = CASE
-                WHEN s.outcome = 'Complete' THEN 'Complete'
+                WHEN s.outcome IN ('Complete', 'Branch', 'FanOut') THEN 'Complete'
                 WHEN s.outcome = 'Retry' AND s.attempts < s.max_attempts THEN 'WaitingForRetry'
                 ELSE 'Error' END::step_state,
             retry_at = CASE WHEN s.outcome = 'Retry' AND s.attempts < s.max_attempts
                 THEN now() + s.retry_after_ms * interval '1 ms' END,
             claim_token = NULL, transition_count = s.transition_count + 1
         WHERE s.step_id = ANY (p_step_ids) AND s.state = 'EnqueuedForOrchestration'
-        RETURNING s.step_id, s.state, s.transition_count, s.attempts, s.children
+        RETURNING s.step_id, s.state, s.transition_count, s.attempts, s.children,
+            s.state = 'Complete' AND s.outcome <> 'Complete'
+                OR s.state = 'Error' AND s.type = 'batch_worker' AS expands
     ), evaluated AS (
         UPDATE workflow_steps child
         SET parents_remaining = child.parents_remaining - c.parents_completed,
@@ -149,25 +161,30 @@ BEGIN
             rests_on = results_stored
         FROM (
             SELECT e.step_id, count(*)::integer AS parents_completed
-            FROM (SELECT unnest(children) AS step_id FROM done WHERE state = 'Complete') AS e
+            FROM (
+                SELECT unnest(children) AS step_id FROM done
+                WHERE state = 'Complete' AND NOT expands
+            ) AS e
             GROUP BY e.step_id
         ) AS c
         WHERE child.step_id = c.step_id AND child.state = 'Pending'
-        RETURNING child.step_id, child.namespace, child.state, child.transition_count
+        RETURNING child.step_id, child.namespace, child.priority, child.state,
+            child.transition_count
     ), moved AS (
-        SELECT step_id, NULL AS namespace, transition_count,
-            'EnqueuedForOrchestration'::step_state AS from_state, state, attempts
+        SELECT step_id, NULL AS namespace, NULL::smallint AS priority, transition_count,
+            'EnqueuedForOrchestration'::step_state AS from_state, state, attempts, expands
         FROM done
         UNION ALL
-        SELECT step_id, namespace, transition_count, 'Pending', state, 0
+        SELECT step_id, namespace, priority, transition_count, 'Pending', state, 0, false
         FROM evaluated WHERE state = 'Enqueued'
     ), audit AS (
         INSERT INTO workflow_step_transitions
             (step_id, sort_key, from_state, to_state, attempt)
         SELECT step_id, transition_count, from_state, state, attempts FROM moved
     )
-    SELECT array_agg(step_id), array_agg(state), array_agg(namespace)
-    INTO moved_step_ids, moved_states, moved_namespaces
+    SELECT array_agg(step_id), array_agg(state), array_agg(namespace), array_agg(priority),
+        bool_or(expands)
+    INTO moved_step_ids, moved_states, moved_namespaces, moved_priorities, any_expands
     FROM moved;
     IF moved_step_ids IS NULL THEN
         RETURN;
@@ -180,9 +197,17 @@ BEGIN
         SELECT min(s.retry_after_ms) INTO next_retry_ms FROM workflow_steps s
         WHERE s.step_id = ANY (p_step_ids) AND s.state = 'WaitingForRetry';
     END IF;
+    IF any_expands THEN
+        SELECT * INTO expanded FROM expand_steps(moved_step_ids, moved_states, results_stored);
+        moved_states := expanded.states || expanded.ready_states;
+        moved_step_ids := moved_step_ids || expanded.ready_step_ids;
+        moved_namespaces := moved_namespaces || expanded.ready_namespaces;
+        moved_priorities := moved_priorities || expanded.ready_priorities;
+    END IF;
     tasks_finished := move_tasks(moved_step_ids, moved_states);
     IF steps_processed < cardinality(moved_states) THEN
-        outgoing := send_dispatches(p_broker, moved_step_ids, moved_namespaces);
+        outgoing :=
+            send_dispatches(p_broker, moved_step_ids, moved_namespaces, moved_priorities);
     END IF;
     IF tasks_finished IS NOT NULL THEN
         PERFORM notify_finished(tasks_finished);

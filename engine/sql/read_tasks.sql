@@ -7,11 +7,15 @@ SELECT t.task_uuid IS NOT NULL AS is_there,
     CASE WHEN t.finished_at IS NOT NULL OR NOT r.finished_only THEN jsonb_build_object(
         'task_uuid', t.task_uuid, 'namespace', t.namespace, 'template', tt.name,
         'version', tt.version, 'state', t.state, 'context', t.context,
-        'idempotency_key', t.idempotency_key, 'created_at', t.created_at,
-        'finished_at', t.finished_at,
+        'idempotency_key', t.idempotency_key, 'priority', t.priority, 'created_at', t.created_at,
+        'start_at', t.created_at + t.delay_ms * interval '1 ms',
+        'deadline_at', CASE WHEN t.due_at IS NULL OR t.state = 'Pending'
+            THEN t.created_at + coalesce(t.deadline_ms, tt.deadline_ms) * interval '1 ms'
+            ELSE t.due_at END,
+        'finished_at', t.finished_at, 'reason', t.reason,
         'steps', (
             SELECT jsonb_agg(jsonb_build_object(
-                'name', s.name, 'state', s.state, 'attempts', s.attempts,
+                'name', s.name, 'type', s.type, 'state', s.state, 'attempts', s.attempts,
                 'lease_expiries', s.lease_expiries, 'result', s.result, 'error', s.error)
                 ORDER BY s.step_id)
             FROM workflow_steps s

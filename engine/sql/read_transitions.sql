@@ -7,7 +7,7 @@ SELECT t.finished_at IS NOT NULL OR pg_current_wal_flush_lsn() >= pg_current_wal
     FROM (
         SELECT x.at, NULL::bigint AS step_id, x.sort_key, jsonb_build_object(
             'kind', 'task', 'step', NULL, 'sort_key', x.sort_key, 'from', x.from_state,
-            'to', x.to_state, 'attempt', NULL, 'reason', NULL, 'at', x.at) AS entry
+            'to', x.to_state, 'attempt', NULL, 'reason', x.reason, 'at', x.at) AS entry
         FROM task_transitions x WHERE x.task_id = t.task_id
         UNION ALL
         SELECT x.at, x.step_id, x.sort_key, jsonb_build_object(

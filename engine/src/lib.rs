@@ -15,8 +15,10 @@
 //! - [`orchestrator`] processes it (`process_completions`): children are enqueued, or the task
 //!   ends and who waits for it is told.
 //!
-//! Around it: [`config`], [`database`] (sessions, migrations), [`program`] (signals, exit codes).
+//! Around it: [`config`], [`database`] (sessions, migrations), [`calls`] (what instances tell each
+//! other), [`program`] (signals, exit codes).
 
+pub mod calls;
 pub mod config;
 pub mod database;
 pub mod failpoint;

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// Channel of the calls that tell of ended tasks; the payload is their ids, comma-separated.
-pub const CHANNEL: &str = "stepmark_finished";
+use crate::calls::Calls;
 
 /// A request that waits for a task's end.
 #[derive(Debug)]
@@ -84,14 +83,20 @@ impl Waiters {
             by_task.remove(&task_uuid); // dropping the senders wakes
         }
     }
+}
 
-    /// Hears a call of [`CHANNEL`]: some orchestrator has brought these tasks to their end.
-    pub fn hear(&self, payload: &str) {
+/// Some orchestrator has brought tasks to their end; the payload is their ids, comma-separated.
+impl Calls for Waiters {
+    fn channel(&self) -> &'static str {
+        "stepmark_finished"
+    }
+
+    fn hear(&self, payload: &str) {
         self.wake(payload.split(',').filter_map(|id| id.parse().ok()));
     }
 
-    /// Wakes everybody to look for themselves, after calls may have been missed.
-    pub fn wake_all(&self) {
+    /// Wakes everybody to look for themselves.
+    fn missed(&self) {
         self.by_task.lock().expect("no holder panics").clear();
     }
 }

@@ -2,7 +2,10 @@
 
 mod auth;
 mod body;
+mod ends;
+mod namespaces;
 pub mod problem;
+mod shapes;
 pub mod status;
 pub mod tasks;
 
@@ -24,10 +27,14 @@ use self::tasks::Api;
 #[openapi(
     info(title = "stepmark orchestrator", description = "Start tasks of a workflow, wait for \
         them, read their audit. Errors are problem documents (RFC 9457)."),
-    paths(tasks::create_task, tasks::get_task, tasks::get_transitions,
+    paths(tasks::create_task, ends::list_tasks, tasks::get_task, tasks::get_transitions,
+        tasks::get_graph, ends::cancel_task, ends::redrive_task, ends::prune_tasks,
+        namespaces::list_namespaces, namespaces::pause_namespace, namespaces::resume_namespace,
         status::healthz, status::readyz, status::metrics),
     modifiers(&BearerToken),
-    tags((name = "tasks", description = "Tasks"), (name = "status", description = "This process"))
+    tags((name = "tasks", description = "Tasks"),
+        (name = "namespaces", description = "Namespaces"),
+        (name = "status", description = "This process"))
 )]
 struct Document;
 
@@ -49,12 +56,17 @@ pub fn openapi() -> String {
 /// All routes of an orchestrator.
 pub fn routes(api: Api, health: Health, token: Option<&str>, body_bytes_max: usize) -> Router {
     let tasks = Router::new()
-        .route(
-            "/v1/tasks",
-            post(tasks::create_task).layer(from_fn_with_state(body_bytes_max, body::limit)),
-        )
+        .route("/v1/tasks", post(tasks::create_task).get(ends::list_tasks))
+        .route("/v1/tasks/prune", post(ends::prune_tasks))
         .route("/v1/tasks/{task_uuid}", get(tasks::get_task))
         .route("/v1/tasks/{task_uuid}/transitions", get(tasks::get_transitions))
+        .route("/v1/tasks/{task_uuid}/graph", get(tasks::get_graph))
+        .route("/v1/tasks/{task_uuid}/cancel", post(ends::cancel_task))
+        .route("/v1/tasks/{task_uuid}/redrive", post(ends::redrive_task))
+        .route("/v1/namespaces", get(namespaces::list_namespaces))
+        .route("/v1/namespaces/{namespace}/pause", post(namespaces::pause_namespace))
+        .route("/v1/namespaces/{namespace}/resume", post(namespaces::resume_namespace))
+        .layer(from_fn_with_state(body_bytes_max, body::limit))
         .layer(DefaultBodyLimit::disable()) // ours is in front
         .layer(from_fn_with_state(RequiredToken::new(token), auth::require))
         .with_state(api);

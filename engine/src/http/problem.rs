@@ -70,6 +70,13 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", "The key is taken by another request", detail)
     }
 
+    /// 409: the task is in a state from which this doesn't lead on.
+    #[must_use]
+    pub fn wrong_state(detail: String) -> Self {
+        let title = "The task is in another state";
+        Self::new(StatusCode::CONFLICT, "wrong-state", title, detail)
+    }
+
     /// 413: the body is too large.
     #[must_use]
     pub fn too_large(detail: String) -> Self {
@@ -98,6 +105,13 @@ impl Problem {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let problem = Self::new(status, "unavailable", "Try again later", detail.to_owned());
         Self { retry_after_s: Some(retry_after_s), ..problem }
+    }
+
+    /// 503: the database has failed; the log tells how.
+    #[must_use]
+    pub fn of_database(error: &sqlx::Error) -> Self {
+        tracing::warn!(%error, "a request can't be answered");
+        Self::away()
     }
 
     /// 503: the database is away.

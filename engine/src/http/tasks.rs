@@ -9,18 +9,19 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
-use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::shapes::{CreateTask, CreatedTask, Graph, Task, Transitions, Wait};
 use crate::database::flush_log;
 use crate::json;
+use crate::messaging::{MessagingService, PRIORITY_MAX};
 use crate::orchestrator::create::{CreateError, CreateLane, NewTask};
 use crate::orchestrator::read::{Away, Found, Reads};
+use crate::orchestrator::recover::Alarm;
 use crate::orchestrator::templates::Templates;
 use crate::waiters::Waiters;
 
@@ -29,6 +30,9 @@ pub const WAIT_S_MAX: f64 = 300.0;
 
 /// Longest idempotency key, in characters.
 pub const KEY_CHARS_MAX: usize = 255;
+
+/// Longest delay and longest deadline of a task, in ms: a year.
+const TIME_MS_MAX: i64 = 31_536_000_000;
 
 /// What the task routes work with.
 #[derive(Clone)]
@@ -41,117 +45,14 @@ pub struct Api {
     pub waiters: Arc<Waiters>,
     /// Reads tasks.
     pub reads: Reads,
-    /// Reads audits.
+    /// Reads audits and graphs, and does what is asked for rarely.
     pub pool: PgPool,
+    /// The transport.
+    pub messaging: Arc<dyn MessagingService>,
+    /// Wakes the recovering lane.
+    pub alarm: Arc<Alarm>,
     /// Waits end with the process.
     pub shutdown: CancellationToken,
-}
-
-/// A task to be created.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreateTask {
-    /// Namespace of the template.
-    namespace: String,
-    /// Name of the template.
-    template: String,
-    /// Version of the template; the highest when left out.
-    version: Option<i32>,
-    /// What the handlers are given; a JSON object, `{}` when left out.
-    #[schema(value_type = Option<Object>)]
-    context: Option<Box<RawValue>>,
-    /// Requests of one namespace with the same key make one task.
-    #[schema(max_length = 255, min_length = 1)]
-    idempotency_key: Option<String>,
-}
-
-/// A task that has been created, now or by an earlier request with the same key.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CreatedTask {
-    /// The task's id.
-    task_uuid: Uuid,
-    /// Its state.
-    state: String,
-}
-
-/// How long to wait for a task's end.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Wait {
-    /// Seconds to wait until the task is Complete, Error or Cancelled; 0 to 300.
-    #[serde(default)]
-    wait: f64,
-}
-
-/// A task.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Task {
-    task_uuid: Uuid,
-    namespace: String,
-    template: String,
-    version: i32,
-    /// Pending, Initializing, EnqueuingSteps, StepsInProcess, EvaluatingResults, WaitingForRetry,
-    /// Complete, Error or Cancelled.
-    state: String,
-    #[schema(value_type = Object)]
-    context: Box<RawValue>,
-    idempotency_key: Option<String>,
-    /// RFC 3339.
-    created_at: String,
-    /// RFC 3339.
-    finished_at: Option<String>,
-    steps: Vec<TaskStep>,
-}
-
-/// A step of a task.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TaskStep {
-    name: String,
-    /// Pending, Enqueued, InProgress, EnqueuedForOrchestration, WaitingForRetry, Complete, Error,
-    /// Skipped or Cancelled.
-    state: String,
-    /// Attempts begun, without those whose lease expired.
-    attempts: i32,
-    /// Leases that expired before an outcome was stored.
-    lease_expiries: i32,
-    /// What the handler returned, any JSON value; null until then.
-    #[schema(value_type = serde_json::Value, required)]
-    result: Option<Box<RawValue>>,
-    /// Why the last attempt failed; null when it didn't.
-    #[schema(value_type = Option<Object>, required)]
-    error: Option<Box<RawValue>>,
-}
-
-/// The audit of a task.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Transitions {
-    task_uuid: Uuid,
-    /// In the order in which they were written.
-    transitions: Vec<Transition>,
-}
-
-/// One state change.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Transition {
-    /// `task` or `step`.
-    kind: String,
-    /// Name of the step; null for the task itself.
-    step: Option<String>,
-    /// Number of the change for this task or step, from 1 without gaps.
-    sort_key: i32,
-    from: String,
-    to: String,
-    /// The step's attempt.
-    attempt: Option<i32>,
-    /// Why, when it is not the ordinary course.
-    reason: Option<String>,
-    /// RFC 3339.
-    at: String,
 }
 
 /// Create a task.
@@ -171,7 +72,8 @@ pub async fn create_task(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let request = read_body(&headers, body)?;
+    let request: CreateTask = read_body(&headers, body)?;
+    check_times(&request)?;
     let key = request.idempotency_key;
     if key.as_ref().is_some_and(|key| !(1..=KEY_CHARS_MAX).contains(&key.chars().count())) {
         let detail = format!("idempotency_key must have 1 to {KEY_CHARS_MAX} characters");
@@ -190,6 +92,9 @@ pub async fn create_task(
         context,
         idempotency_key: key,
         version_asked: request.version,
+        priority: request.priority,
+        delay_ms: request.delay_ms,
+        deadline_ms: request.deadline_ms,
     });
     let created = created.await.map_err(|error| match error {
         CreateError::Unavailable(detail, retry_after_s) => {
@@ -209,10 +114,23 @@ pub async fn create_task(
     Ok((status, [(header::LOCATION, location)], Json(body)).into_response())
 }
 
-fn read_body(
+fn check_times(request: &CreateTask) -> Result<(), Problem> {
+    if !(0..=PRIORITY_MAX).contains(&request.priority) {
+        return Err(Problem::invalid(format!("priority must be 0 to {PRIORITY_MAX}")));
+    }
+    for (field, ms) in [("delay_ms", request.delay_ms), ("deadline_ms", request.deadline_ms)] {
+        if ms.is_some_and(|ms| !(1..=TIME_MS_MAX).contains(&ms)) {
+            return Err(Problem::invalid(format!("{field} must be 1 to {TIME_MS_MAX}")));
+        }
+    }
+    Ok(())
+}
+
+/// A body of this shape.
+pub(super) fn read_body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<CreateTask, Problem> {
+) -> Result<T, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|value| value.starts_with("application/json")) {
         return Err(Problem::not_json());
@@ -297,10 +215,8 @@ pub async fn get_transitions(
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Response, Problem> {
     let task_uuid = task_id(path)?;
-    let audit = read_audit(&api.pool, task_uuid).await.map_err(|error| {
-        tracing::warn!(%error, "an audit can't be read");
-        Problem::away()
-    })?;
+    let audit = read_audit(&api.pool, task_uuid).await;
+    let audit = audit.map_err(|error| Problem::of_database(&error))?;
     audit.map(answer::<Transitions>).ok_or_else(|| no_task(task_uuid))
 }
 
@@ -317,17 +233,37 @@ async fn read_audit(pool: &PgPool, task_uuid: Uuid) -> Result<Option<String>, sq
     Ok(audit.map(|(_, document)| document))
 }
 
-fn task_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+/// Read the steps of a task and what they wait for.
+#[utoipa::path(get, path = "/v1/tasks/{task_uuid}/graph", tag = "tasks", security(("token" = [])),
+    params(("task_uuid" = Uuid, Path, description = "The task's id")), responses(
+    (status = 200, description = "The graph as it is now", body = Graph),
+    (status = 404, description = "No such task", body = Problem),
+    (status = 422, description = "Not an id", body = Problem),
+    (status = 503, description = "The database is away", body = Problem)))]
+pub async fn get_graph(
+    State(api): State<Api>,
+    path: Result<Path<Uuid>, PathRejection>,
+) -> Result<Response, Problem> {
+    let task_uuid = task_id(path)?;
+    let graph: Option<String> = sqlx::query_scalar(include_str!("../../sql/read_graph.sql"))
+        .bind(task_uuid)
+        .fetch_optional(&api.pool)
+        .await
+        .map_err(|error| Problem::of_database(&error))?;
+    graph.map(answer::<Graph>).ok_or_else(|| no_task(task_uuid))
+}
+
+pub(super) fn task_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
     path.map(|Path(id)| id)
         .map_err(|_| Problem::invalid("the task's id in the path must be a UUID".to_owned()))
 }
 
-fn no_task(task_uuid: Uuid) -> Problem {
+pub(super) fn no_task(task_uuid: Uuid) -> Problem {
     Problem::not_found(format!("there is no task {task_uuid}"))
 }
 
 /// An answer with a document that the database has made, which is of this shape.
-fn answer<Shape: serde::de::DeserializeOwned>(document: String) -> Response {
+fn answer<Shape: DeserializeOwned>(document: String) -> Response {
     debug_assert!(
         serde_json::from_str::<Shape>(&document).is_ok(),
         "not as the OpenAPI document has it: {document}"

@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 pub use self::pgmq::Pgmq;
 pub use self::rabbitmq::{RabbitMq, RabbitMqOptions, arguments as amqp_arguments};
+use crate::calls::Calls;
 use crate::config::Broker;
-use crate::waiters::Waiters;
 
 /// Why a transport can't be used at the moment; all of these may pass.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +35,22 @@ pub enum MessagingError {
     ConsumerEnded(String),
 }
 
-/// A queue that a lane takes from.
+/// A queue that a lane takes from, and the calls that it hears besides.
+#[derive(Clone)]
+pub struct Source {
+    /// The queue.
+    pub queue: SourceQueue,
+    /// Who is told of other instances' calls for as long as the lane lives.
+    pub calls: Arc<dyn Calls>,
+}
+
+/// The queues that there are.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum SourceQueue {
     /// Dispatch messages of these namespaces.
     Dispatches(Vec<String>),
-    /// Completion messages; and those who wait for a task's end are told of it, which any
-    /// orchestrator may have brought about.
-    Completions(Arc<Waiters>),
+    /// Completion messages.
+    Completions,
 }
 
 /// Key of a step: its task's, shifted by 16 bits, and its number in the task, from 0. All who lock
@@ -92,6 +100,9 @@ struct Message {
     step_id: StepId,
 }
 
+/// The highest priority of a task, and of its dispatch messages; the lowest is 0.
+pub const PRIORITY_MAX: i16 = 9;
+
 /// A statement with its arguments.
 pub type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
@@ -128,6 +139,8 @@ pub struct Outgoing {
     pub message_ids: Vec<Uuid>,
     /// Queue of each, without the prefix.
     pub queues: Vec<String>,
+    /// Priority of each, 0 to [`PRIORITY_MAX`].
+    pub priorities: Vec<i16>,
     /// Body of each, JSON.
     pub bodies: Vec<String>,
 }
@@ -136,14 +149,17 @@ impl Outgoing {
     /// The messages of a phase's row; none on PGMQ.
     ///
     /// # Errors
-    /// The row lacks the columns `message_ids`, `queues` and `bodies`.
+    /// The row lacks the columns `message_ids`, `queues`, `priorities` and `bodies`.
     pub fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let message_ids: Option<Vec<Uuid>> = row.try_get("message_ids")?;
         Ok(match message_ids {
             None => Self::default(),
-            Some(message_ids) => {
-                Self { message_ids, queues: row.try_get("queues")?, bodies: row.try_get("bodies")? }
-            }
+            Some(message_ids) => Self {
+                message_ids,
+                queues: row.try_get("queues")?,
+                priorities: row.try_get("priorities")?,
+                bodies: row.try_get("bodies")?,
+            },
         })
     }
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPool, PgPoolOptions, PgRow};
 
-use super::{MessagingError, MessagingService, Outgoing, Phase, Queue, Source};
+use super::{MessagingError, MessagingService, Outgoing, Phase, Queue, Source, SourceQueue};
 use tracing::{error, warn};
 
 use crate::config::Broker;
 use crate::database::is_data_error;
-use crate::waiters;
 
 /// Channel of the calls that tell of dispatch messages; the payload is their namespace.
 const DISPATCH: &str = "stepmark_dispatch";
@@ -79,29 +78,28 @@ struct PgmqQueue {
 impl PgmqQueue {
     /// Takes note of a call; whether it is for this lane's queue.
     fn note(&mut self, call: &PgNotification) -> bool {
-        match &self.source {
-            Source::Dispatches(namespaces) => {
+        if call.channel() == self.source.calls.channel() {
+            self.source.calls.hear(call.payload());
+            return false;
+        }
+        match &self.source.queue {
+            SourceQueue::Dispatches(namespaces) => {
                 let concerns = namespaces.iter().any(|ns| ns == call.payload());
                 if concerns && !self.called.iter().any(|ns| ns == call.payload()) {
                     self.called.push(call.payload().to_owned());
                 }
                 concerns
             }
-            Source::Completions(waiters) => {
-                if call.channel() == waiters::CHANNEL {
-                    waiters.hear(call.payload());
-                }
-                call.channel() == COMPLETIONS
-            }
+            SourceQueue::Completions => true,
         }
     }
 
     /// Looks everywhere: nobody has called, or calls may have been missed.
     fn look_everywhere(&mut self) {
-        match &self.source {
-            Source::Dispatches(namespaces) => self.called.clone_from(namespaces),
-            Source::Completions(waiters) => waiters.wake_all(),
+        if let SourceQueue::Dispatches(namespaces) = &self.source.queue {
+            self.called.clone_from(namespaces);
         }
+        self.source.calls.missed();
     }
 
     /// Deletes messages that name no step: the taking statement fails on them for as long as they
@@ -187,14 +185,12 @@ impl MessagingService for Pgmq {
         _prefetch: u16,
     ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
         Box::pin(async move {
-            let listener = match &source {
-                Source::Dispatches(_) => listener(&self.options, [DISPATCH]).await?,
-                Source::Completions(waiters) => {
-                    let listener = listener(&self.options, [COMPLETIONS, waiters::CHANNEL]).await?;
-                    waiters.wake_all(); // what ended before has called nobody here
-                    listener
-                }
+            let channel = match &source.queue {
+                SourceQueue::Dispatches(_) => DISPATCH,
+                SourceQueue::Completions => COMPLETIONS,
             };
+            let listener = listener(&self.options, [channel, source.calls.channel()]).await?;
+            source.calls.missed(); // what happened before has called nobody here
             let (pool, called) = (self.pool.clone(), Vec::new());
             Ok(Box::new(PgmqQueue { listener, pool, source, called, looked: false })
                 as Box<dyn Queue>)

@@ -9,6 +9,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::metrics::OrchestratorMetrics;
+use super::recover::Alarm;
 use crate::database::{Lane, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing};
@@ -35,6 +36,12 @@ pub struct NewTask {
     pub idempotency_key: Option<String>,
     /// The version that the request named.
     pub version_asked: Option<i32>,
+    /// 0 to 9; the steps of a task with a higher one are dispatched first.
+    pub priority: i16,
+    /// How long it is put off.
+    pub delay_ms: Option<i64>,
+    /// How long it may take, from now on; as its template says when `None`.
+    pub deadline_ms: Option<i64>,
 }
 
 /// A task that is there.
@@ -96,6 +103,7 @@ pub(super) struct Creating {
     pub(super) batch_max: usize,
     pub(super) backlog: Backlog,
     pub(super) waiters: Arc<Waiters>,
+    pub(super) alarm: Arc<Alarm>,
     pub(super) metrics: OrchestratorMetrics,
 }
 
@@ -162,6 +170,9 @@ impl Creating {
             .bind(tasks.iter().map(|task| task.context.as_str()).collect::<Vec<_>>())
             .bind(tasks.iter().map(|task| task.idempotency_key.as_deref()).collect::<Vec<_>>())
             .bind(tasks.iter().map(|task| task.version_asked).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.priority).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.delay_ms).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|task| task.deadline_ms).collect::<Vec<_>>())
             .fetch_one(self.database.connection().await?)
             .await?;
         failpoint("orchestrator_after_create_commit");
@@ -171,6 +182,9 @@ impl Creating {
         let created: Vec<bool> = row.try_get("created")?;
         let same: Vec<bool> = row.try_get("same_request")?;
         let new = created.iter().filter(|new| **new).count();
+        for ms in tasks.iter().flat_map(|task| [task.delay_ms, task.deadline_ms]).flatten() {
+            self.alarm.within(Duration::from_millis(ms.unsigned_abs()));
+        }
         self.metrics.created(new);
         self.backlog.created(new);
         let answers = task_uuids.into_iter().zip(states).zip(created.into_iter().zip(same));

@@ -21,7 +21,7 @@ impl OrchestratorMetrics {
             created: IntCounter::new("stepmark_tasks_created_total", "Tasks created.")?,
             finished: IntCounter::new(
                 "stepmark_tasks_finished_total",
-                "Tasks that came to Complete or Error.",
+                "Tasks that came to Complete, Error or Cancelled.",
             )?,
             processed: IntCounter::new(
                 "stepmark_outcomes_processed_total",
@@ -55,14 +55,13 @@ impl OrchestratorMetrics {
         Ok(())
     }
 
-    pub(super) fn recovered(&self, row: &PgRow) -> Result<(), sqlx::Error> {
-        for (reason, column) in [
-            ("retry due", "steps_retried"),
-            ("lease expired", "leases_expired"),
-            ("too many expiries", "steps_failed"),
-        ] {
-            self.recovered.with_label_values(&[reason]).inc_by(count(row, column)?);
-        }
+    pub(super) fn recovered(
+        &self,
+        reason: &str,
+        row: &PgRow,
+        column: &str,
+    ) -> Result<(), sqlx::Error> {
+        self.recovered.with_label_values(&[reason]).inc_by(count(row, column)?);
         Ok(())
     }
 }

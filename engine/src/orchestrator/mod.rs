@@ -8,7 +8,7 @@ pub mod create;
 mod metrics;
 mod process;
 pub mod read;
-mod recover;
+pub mod recover;
 pub mod templates;
 
 use std::sync::Arc;
@@ -60,6 +60,7 @@ pub async fn run(
         batch_max: engine.batch_max as usize,
         backlog: Backlog::new(config.backlog_max),
         waiters: Arc::clone(&waiters),
+        alarm: Arc::clone(&alarm),
         metrics: metrics.clone(),
     };
     let processing = ProcessLane {
@@ -75,7 +76,7 @@ pub async fn run(
         messaging: Arc::clone(&messaging),
         database: Lane::new(options),
         waiters: Arc::clone(&waiters),
-        alarm,
+        alarm: Arc::clone(&alarm),
         metrics,
     };
     let (create, creating) = creating.start();
@@ -85,6 +86,8 @@ pub async fn run(
         waiters,
         reads,
         pool: pool.clone(),
+        messaging: Arc::clone(&messaging),
+        alarm,
         shutdown: shutdown.clone(),
     };
     let health = Health { pool, messaging: Arc::clone(&messaging), registry };

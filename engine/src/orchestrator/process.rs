@@ -15,7 +15,8 @@ use crate::config::EngineConfig;
 use crate::database::Pause;
 use crate::failpoint::failpoint;
 use crate::messaging::{
-    MessagingError, MessagingService, Outgoing, Phase, Queue, Source, Statement, StepId,
+    MessagingError, MessagingService, Outgoing, Phase, Queue, Source, SourceQueue, Statement,
+    StepId,
 };
 use crate::waiters::Waiters;
 
@@ -70,7 +71,8 @@ impl ProcessLane {
             None => {
                 let prefetch = u16::try_from(batch_max.saturating_mul(2)).unwrap_or(u16::MAX);
                 // It waits for a broker that is away, for as long as that takes.
-                let source = Source::Completions(Arc::clone(&self.waiters));
+                let calls = Arc::clone(&self.waiters) as _;
+                let source = Source { queue: SourceQueue::Completions, calls };
                 let opening = shutdown.run_until_cancelled(self.messaging.open(source, prefetch));
                 let Some(opened) = opening.await else {
                     return Ok(());

@@ -67,6 +67,7 @@ impl Templates {
                 .bind(template.version)
                 .bind(template.content_hash())
                 .bind(template.definition())
+                .bind(template.rows())
                 .fetch_one(&mut *connection)
                 .await?;
             let key = (template.namespace.clone(), template.name.clone());

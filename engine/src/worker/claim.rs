@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
-use stepmark_workflow::RetryPolicy;
+use stepmark_workflow::{RetryPolicy, StepType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -12,9 +12,12 @@ use uuid::Uuid;
 
 use super::WorkerConfig;
 use super::flight::Flight;
-use super::step::Step;
+use super::interrupts::Interrupts;
+use super::step::{Desk, Step};
 use crate::database::Pause;
-use crate::messaging::{MessagingError, MessagingService, Phase, Queue, Source, Statement, StepId};
+use crate::messaging::{
+    MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
+};
 
 /// A step that this worker holds, until its lease expires.
 #[derive(Debug)]
@@ -29,9 +32,12 @@ impl FromRow<'_, PgRow> for Claim {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let max_attempts: i32 = row.try_get("max_attempts")?;
+        let (step_id, claim_token) = (row.try_get("step_id")?, row.try_get("claim_token")?);
+        let step_type: &str = row.try_get("type")?;
+        let step_type = StepType::ALL.iter().find(|known| known.name() == step_type);
         Ok(Self {
-            step_id: row.try_get("step_id")?,
-            claim_token: row.try_get("claim_token")?,
+            step_id,
+            claim_token,
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
                 backoff_initial_ms: unsigned("backoff_initial_ms")?,
@@ -41,6 +47,7 @@ impl FromRow<'_, PgRow> for Claim {
                 task_uuid: row.try_get("task_uuid")?,
                 namespace: row.try_get("namespace")?,
                 name: row.try_get("step")?,
+                step_type: *step_type.expect("the database's types are those of the code"),
                 handler: row.try_get("handler")?,
                 attempt: row.try_get("attempt")?,
                 max_attempts,
@@ -48,6 +55,10 @@ impl FromRow<'_, PgRow> for Claim {
                 parent_results: row
                     .try_get::<Option<String>, _>("parent_results")?
                     .unwrap_or_else(|| "{}".to_owned()),
+                input: row.try_get("input")?,
+                checkpoint: row.try_get("checkpoint")?,
+                parents_failed: row.try_get("parents_failed")?,
+                desk: Desk { step_id, claim_token, told: CancellationToken::new(), engine: None },
             },
         })
     }
@@ -82,6 +93,7 @@ pub(super) struct ClaimLane {
     claiming: Claiming,
     namespaces: Vec<String>,
     messaging: Arc<dyn MessagingService>,
+    interrupts: Arc<Interrupts>,
     flight: Flight,
 }
 
@@ -90,11 +102,12 @@ impl ClaimLane {
         config: WorkerConfig,
         namespaces: Vec<String>,
         messaging: Arc<dyn MessagingService>,
+        interrupts: Arc<Interrupts>,
         flight: Flight,
     ) -> Self {
         let worker = config.engine.instance.clone();
         let claiming = Claiming { worker, lease_ms: config.lease_ms.into() };
-        Self { config, claiming, namespaces, messaging, flight }
+        Self { config, claiming, namespaces, messaging, interrupts, flight }
     }
 
     /// Claims and starts steps until the shutdown begins.
@@ -125,7 +138,10 @@ impl ClaimLane {
         let queue = match queue {
             Some(queue) => queue,
             None => {
-                let source = Source::Dispatches(self.namespaces.clone());
+                let source = Source {
+                    queue: SourceQueue::Dispatches(self.namespaces.clone()),
+                    calls: Arc::clone(&self.interrupts) as _,
+                };
                 let prefetch = u16::try_from(self.config.concurrency).unwrap_or(u16::MAX);
                 // It waits for a broker that is away, for as long as that takes.
                 let opening = shutdown.run_until_cancelled(self.messaging.open(source, prefetch));

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::metrics::WorkerMetrics;
-use super::step::Outcome;
+use super::outcome::Outcome;
 use crate::database::{self, Lane, Pause, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing, StepId};
@@ -23,6 +23,8 @@ pub(super) struct Attempted {
     claim_token: Uuid,
     outcome: &'static str,
     result: Option<String>,
+    /// What a decision has chosen, or a batchable step has made: a JSON array.
+    expansion: Option<String>,
     error: Option<String>,
     retry_after_ms: Option<i64>,
 }
@@ -40,11 +42,27 @@ impl Attempted {
             claim_token,
             outcome: "Complete",
             result: None,
+            expansion: None,
             error: None,
             retry_after_ms: None,
         };
         match outcome {
             Outcome::Complete(result) => Self { result: Some(result.get().to_owned()), ..blank },
+            Outcome::Branch { result, branches } => Self {
+                outcome: "Branch",
+                result: Some(result.get().to_owned()),
+                expansion: Some(json!(branches).to_string()),
+                ..blank
+            },
+            Outcome::FanOut { result, batches } => {
+                let batches: Vec<&str> = batches.iter().map(|batch| batch.get()).collect();
+                Self {
+                    outcome: "FanOut",
+                    result: Some(result.get().to_owned()),
+                    expansion: Some(format!("[{}]", batches.join(","))),
+                    ..blank
+                }
+            }
             Outcome::Retry { message, after } => {
                 let after = after.unwrap_or_else(backoff).as_millis();
                 let after = after.min(BACKOFF_MS_MAX.into());
@@ -65,7 +83,8 @@ impl Attempted {
     fn refused(&self, why: &str) -> Self {
         let message = format!("the outcome can't be stored: {why}");
         let error = Some(failure(&message));
-        Self { outcome: "Fail", result: None, error, retry_after_ms: None, ..self.clone() }
+        let (result, expansion, retry_after_ms) = (None, None, None);
+        Self { outcome: "Fail", result, expansion, error, retry_after_ms, ..self.clone() }
     }
 }
 
@@ -139,6 +158,7 @@ impl CompleteLane {
             .bind(batch.iter().map(|one| one.claim_token).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.outcome).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.result.as_deref()).collect::<Vec<_>>())
+            .bind(batch.iter().map(|one| one.expansion.as_deref()).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.error.as_deref()).collect::<Vec<_>>())
             .bind(batch.iter().map(|one| one.retry_after_ms).collect::<Vec<_>>())
             .fetch_one(self.database.connection().await?)

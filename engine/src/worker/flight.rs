@@ -1,9 +1,10 @@
 //! Steps in flight: from their claim until their outcome is handed on to be stored.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+use stepmark_workflow::StepType;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,7 +13,9 @@ use uuid::Uuid;
 use super::claim::Claim;
 use super::complete::Attempted;
 use super::handlers::Handlers;
-use super::step::Outcome;
+use super::interrupts::Interrupts;
+use super::outcome::Outcome;
+use super::step::DeskEngine;
 use crate::json;
 use crate::messaging::StepId;
 
@@ -21,9 +24,10 @@ use crate::messaging::StepId;
 pub(super) struct Flight {
     handlers: Handlers,
     attempted: mpsc::Sender<Attempted>,
+    engine: DeskEngine,
     result_bytes_max: usize,
     running: TaskTracker,
-    claims: Arc<Mutex<HashMap<Uuid, StepId>>>,
+    interrupts: Arc<Interrupts>,
     abandoned: CancellationToken,
 }
 
@@ -31,30 +35,32 @@ impl Flight {
     pub(super) fn new(
         handlers: Handlers,
         attempted: mpsc::Sender<Attempted>,
+        engine: DeskEngine,
         result_bytes_max: usize,
+        interrupts: Arc<Interrupts>,
     ) -> Self {
-        let (running, claims) = (TaskTracker::new(), Arc::default());
-        let abandoned = CancellationToken::new();
-        Self { handlers, attempted, result_bytes_max, running, claims, abandoned }
+        let (running, abandoned) = (TaskTracker::new(), CancellationToken::new());
+        Self { handlers, attempted, engine, result_bytes_max, running, interrupts, abandoned }
     }
 
     /// Runs the step's handler; the permit is its slot.
-    pub(super) fn start(&self, claim: Claim, permit: OwnedSemaphorePermit) {
+    pub(super) fn start(&self, mut claim: Claim, permit: OwnedSemaphorePermit) {
         let flight = self.clone();
-        self.held().insert(claim.claim_token, claim.step_id);
+        claim.step.desk.told = self.interrupts.begin(claim.claim_token, claim.step_id);
+        claim.step.desk.engine = Some(self.engine.clone());
         self.running.spawn(async move {
             let Claim { step_id, claim_token, retry, step } = claim;
-            let attempt = step.attempt.unsigned_abs();
+            let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let run = flight.handlers.run(step);
             let Some(outcome) = flight.abandoned.run_until_cancelled(run).await else {
                 return;
             };
-            let outcome = storable(outcome, flight.result_bytes_max);
+            let outcome = storable(outcome, step_type, flight.result_bytes_max);
             let jittered = || retry.delay(attempt, rand::random::<f64>());
             let attempted = Attempted::new(step_id, claim_token, outcome, jittered);
             // A slow store holds the slot: no more is claimed than can be stored.
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained
-            flight.held().remove(&claim_token);
+            flight.interrupts.end(claim_token);
             drop(permit);
         });
     }
@@ -64,27 +70,29 @@ impl Flight {
     pub(super) async fn drain(&self, patience: Duration) -> Vec<(Uuid, StepId)> {
         self.running.close();
         let _ = tokio::time::timeout(patience, self.running.wait()).await; // the rest is returned
-        let claims = self.held().drain().collect();
+        let claims = self.interrupts.take();
         self.abandoned.cancel();
         claims
     }
-
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, StepId>> {
-        self.claims.lock().expect("no holder panics")
-    }
 }
 
-/// The outcome, or a failure that says why its result can't be stored.
-fn storable(outcome: Outcome, bytes_max: usize) -> Outcome {
-    let Outcome::Complete(result) = &outcome else {
-        return outcome;
+/// The outcome, or a failure that says why it can't be stored.
+fn storable(outcome: Outcome, step_type: StepType, bytes_max: usize) -> Outcome {
+    if let Some(message) = outcome.misfit(step_type) {
+        return Outcome::Fail { message };
+    }
+    let (result, batches): (&RawValue, &[Box<RawValue>]) = match &outcome {
+        Outcome::Complete(result) | Outcome::Branch { result, .. } => (result, &[]),
+        Outcome::FanOut { result, batches } => (result, batches),
+        Outcome::Retry { .. } | Outcome::Fail { .. } => return outcome,
     };
-    let size = result.get().len();
+    let size = result.get().len() + batches.iter().map(|batch| batch.get().len()).sum::<usize>();
     if size > bytes_max {
         let message = format!("the result has {size} bytes, the limit is {bytes_max}");
         return Outcome::Fail { message };
     }
-    match json::check(result.get()) {
+    let mut checked = std::iter::once(result).chain(batches.iter().map(|batch| &**batch));
+    match checked.try_for_each(|value| json::check(value.get())) {
         Ok(()) => outcome,
         Err(error) => Outcome::Fail { message: format!("the result can't be stored: {error}") },
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::step::{Outcome, Step, StepError};
+use super::outcome::{Outcome, StepError};
+use super::step::Step;
 
 type Handler = Arc<dyn Fn(Step) -> BoxFuture<'static, Outcome> + Send + Sync>;
 

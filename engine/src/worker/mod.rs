@@ -8,7 +8,10 @@ mod claim;
 mod complete;
 mod flight;
 mod handlers;
+mod heartbeat;
+mod interrupts;
 mod metrics;
+mod outcome;
 mod step;
 
 use std::future::Future;
@@ -27,8 +30,13 @@ use self::claim::ClaimLane;
 use self::complete::CompleteLane;
 use self::flight::Flight;
 use self::handlers::Handlers;
+pub use self::heartbeat::HeartbeatError;
+use self::heartbeat::HeartbeatLane;
+use self::interrupts::Interrupts;
 use self::metrics::WorkerMetrics;
-pub use self::step::{Outcome, Step, StepError};
+pub use self::outcome::{Outcome, StepError};
+use self::step::DeskEngine;
+pub use self::step::Step;
 use crate::config::{VERSION, WorkerConfig};
 use crate::database::{self, Lane};
 use crate::http::status::{self, Health};
@@ -112,10 +120,30 @@ impl Worker {
         let registry = prometheus::Registry::new();
         let metrics = WorkerMetrics::register(&registry)?;
         let (sender, attempted) = mpsc::channel(config.concurrency as usize);
-        let flight = Flight::new(self.handlers.clone(), sender, config.result_bytes_max);
-        let namespaces = self.handlers.namespaces();
-        let claiming =
-            ClaimLane::new(config.clone(), namespaces, Arc::clone(&messaging), flight.clone());
+        let (heartbeats, received) = mpsc::channel(config.concurrency as usize);
+        let interrupts = Arc::new(Interrupts::default());
+        let flight = Flight::new(
+            self.handlers.clone(),
+            sender,
+            DeskEngine { heartbeats, pool: pool.clone() },
+            config.result_bytes_max,
+            Arc::clone(&interrupts),
+        );
+        let claiming = ClaimLane::new(
+            config.clone(),
+            self.handlers.namespaces(),
+            Arc::clone(&messaging),
+            Arc::clone(&interrupts),
+            flight.clone(),
+        );
+        let beating = HeartbeatLane {
+            database: Lane::new(options.clone()),
+            heartbeats: received,
+            interrupts,
+            batch_max: engine.batch_max as usize,
+            lease_ms: config.lease_ms,
+            sweep: engine.sweep(),
+        };
         let completing = CompleteLane {
             messaging: Arc::clone(&messaging),
             database: Lane::new(options.clone()),
@@ -131,11 +159,14 @@ impl Worker {
                 .into_future(),
         );
         let completing = tokio::spawn(completing.run());
+        let drained = CancellationToken::new();
+        tokio::spawn(beating.run(drained.clone()));
         program::announce(address);
         claiming.run(shutdown).await; // until the shutdown begins
 
         let unfinished = flight.drain(engine.drain()).await;
         drop(flight);
+        drained.cancel();
         give_back(&options, &messaging, unfinished).await;
         // A database that is away must not hold the drain for ever; leases expire without us.
         let _ = tokio::time::timeout(engine.drain(), completing).await;

@@ -1,13 +1,19 @@
-//! What a handler is given, and what it may answer.
+//! What a handler is given.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use sqlx::postgres::PgPool;
+use stepmark_workflow::{StepType, batch};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use super::heartbeat::{Heartbeat, HeartbeatError};
+use crate::json;
+use crate::messaging::StepId;
 
 /// One attempt at a step.
 #[derive(Debug)]
@@ -16,16 +22,40 @@ pub struct Step {
     pub task_uuid: Uuid,
     /// Namespace of the task's template.
     pub namespace: String,
-    /// Name of the step in its template.
+    /// Name of the step in its task.
     pub name: String,
+    /// What the step is to its task.
+    pub step_type: StepType,
     /// Name of the handler that the template asks for.
     pub handler: String,
     /// Which attempt this is, from 1. An attempt whose lease expired counts once, when repeated.
     pub attempt: i32,
     /// Attempts that the template allows.
     pub max_attempts: i32,
-    pub(crate) context: String,
-    pub(crate) parent_results: String,
+    pub(super) context: String,
+    pub(super) parent_results: String,
+    pub(super) input: Option<String>,
+    pub(super) checkpoint: Option<String>,
+    pub(super) parents_failed: i32,
+    pub(super) desk: Desk,
+}
+
+/// What connects a handler at work with the engine.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) step_id: StepId,
+    pub(super) claim_token: Uuid,
+    /// Cancelled when the claim has ended.
+    pub(super) told: CancellationToken,
+    /// None where a handler runs without an engine, as in a test.
+    pub(super) engine: Option<DeskEngine>,
+}
+
+/// The ways of a handler to the engine's database.
+#[derive(Debug, Clone)]
+pub(super) struct DeskEngine {
+    pub(super) heartbeats: mpsc::Sender<Heartbeat>,
+    pub(super) pool: PgPool,
 }
 
 impl Step {
@@ -44,83 +74,123 @@ impl Step {
         serde_json::from_str(&self.context)
     }
 
-    /// The results of the steps that this one depends on, by their names.
+    /// The results of the steps that this one waited for, by their names. Those that were skipped
+    /// or have failed have none.
     ///
     /// # Errors
     /// A result is not of this type.
     pub fn parent_results<T: DeserializeOwned>(
         &self,
     ) -> Result<BTreeMap<String, T>, serde_json::Error> {
-        serde_json::from_str(&self.parent_results)
+        let results: BTreeMap<String, Option<Box<serde_json::value::RawValue>>> =
+            serde_json::from_str(&self.parent_results)?;
+        let given = results.into_iter().filter_map(|(name, result)| Some((name, result?)));
+        given.map(|(name, result)| Ok((name, serde_json::from_str(result.get())?))).collect()
     }
-}
 
-/// What a handler made of its step.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It is done; this is its result.
-    Complete(Box<RawValue>),
-    /// It failed and may be tried again, after the template's backoff or after this time.
-    Retry {
-        /// What went wrong.
-        message: String,
-        /// Pause before the next attempt; the template's backoff with jitter when `None`.
-        after: Option<Duration>,
-    },
-    /// It failed for good.
-    Fail {
-        /// What went wrong.
-        message: String,
-    },
-}
+    /// The results of a batch worker's instances, in the order of their batches. None of those that
+    /// have failed.
+    ///
+    /// # Errors
+    /// A result is not of this type.
+    pub fn batch_results<T: DeserializeOwned>(
+        &self,
+        worker: &str,
+    ) -> Result<Vec<T>, serde_json::Error> {
+        let mut results: Vec<_> = self
+            .parent_results::<Box<serde_json::value::RawValue>>()?
+            .into_iter()
+            .filter(|(name, _)| batch::is_instance(name, worker))
+            .collect();
+        results.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        results.into_iter().map(|(_, result)| serde_json::from_str(result.get())).collect()
+    }
 
-impl From<Value> for Outcome {
-    fn from(result: Value) -> Self {
-        match serde_json::value::to_raw_value(&result) {
-            Ok(result) => Self::Complete(result),
-            Err(error) => Self::Fail { message: format!("the result is not JSON: {error}") },
+    /// A batch worker's batch, as the batchable step made it.
+    ///
+    /// # Errors
+    /// There is none, or it is not of this type.
+    pub fn input<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.input.as_deref().unwrap_or("null"))
+    }
+
+    /// How far an earlier attempt at this step has come, if it said.
+    ///
+    /// # Errors
+    /// The checkpoint is not of this type.
+    pub fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.checkpoint.as_deref().map(serde_json::from_str).transpose()
+    }
+
+    /// The errors of those parents that have failed and that this step goes on without, by their
+    /// names: instances of a batch worker whose template says `continue_on_failure`.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn parent_failures(
+        &self,
+    ) -> Result<BTreeMap<String, serde_json::Value>, HeartbeatError> {
+        let Some(engine) = self.desk.engine.as_ref().filter(|_| self.parents_failed > 0) else {
+            return Ok(BTreeMap::new());
+        };
+        let failures: Option<String> =
+            sqlx::query_scalar(include_str!("../../sql/parent_failures.sql"))
+                .bind(self.desk.step_id)
+                .fetch_one(&engine.pool)
+                .await
+                .map_err(|error| {
+                    tracing::warn!(%error, "failures can't be read");
+                    HeartbeatError::Away
+                })?;
+        Ok(serde_json::from_str(failures.as_deref().unwrap_or("{}")).unwrap_or_default())
+    }
+
+    /// Tells that this handler is still at work: its lease begins anew, though no further than the
+    /// step's time-out. Nobody does so on its behalf: a handler that takes longer than the lease
+    /// (`--lease-ms`) and does not call this loses its step.
+    ///
+    /// # Errors
+    /// [`HeartbeatError::ClaimEnded`]: stop; what this handler returns is not stored.
+    pub async fn heartbeat(&self) -> Result<(), HeartbeatError> {
+        self.beat(None).await
+    }
+
+    /// Tells that this handler is still at work, and how far it has come, for an attempt that
+    /// follows to go on from there. Durable when it returns.
+    ///
+    /// # Errors
+    /// See [`HeartbeatError`].
+    pub async fn save_checkpoint(&self, checkpoint: &impl Serialize) -> Result<(), HeartbeatError> {
+        let refused = |error: &dyn fmt::Display| HeartbeatError::Checkpoint(error.to_string());
+        let checkpoint = serde_json::to_string(checkpoint).map_err(|error| refused(&error))?;
+        json::check(&checkpoint).map_err(|error| refused(&error))?;
+        self.beat(Some(checkpoint)).await
+    }
+
+    async fn beat(&self, checkpoint: Option<String>) -> Result<(), HeartbeatError> {
+        let Some(engine) = &self.desk.engine else {
+            return Ok(());
+        };
+        let Desk { step_id, claim_token, .. } = self.desk;
+        let (answer, answered) = oneshot::channel();
+        let heartbeat = Heartbeat { step_id, claim_token, checkpoint, answer };
+        engine.heartbeats.send(heartbeat).await.map_err(|_| HeartbeatError::Away)?;
+        let told = answered.await.unwrap_or(Err(HeartbeatError::Away));
+        if told == Err(HeartbeatError::ClaimEnded) {
+            self.desk.told.cancel();
         }
+        told
     }
-}
 
-/// Why a handler failed. Any error becomes one that may be retried.
-#[derive(Debug)]
-pub struct StepError(Outcome);
+    /// Returns when the step is no longer this handler's: its task was cancelled, or the attempt has
+    /// taken too long. Whatever the handler returns then is not stored.
+    pub async fn interrupted(&self) {
+        self.desk.told.cancelled().await;
+    }
 
-impl StepError {
-    /// A failure that the next attempt may not meet.
+    /// Whether the step is no longer this handler's; see [`Step::interrupted`].
     #[must_use]
-    pub fn retry(message: impl fmt::Display) -> Self {
-        Self(Outcome::Retry { message: message.to_string(), after: None })
-    }
-
-    /// A failure to be retried after this time, whatever the template's backoff says.
-    #[must_use]
-    pub fn retry_after(message: impl fmt::Display, after: Duration) -> Self {
-        Self(Outcome::Retry { message: message.to_string(), after: Some(after) })
-    }
-
-    /// A failure that no attempt can mend.
-    #[must_use]
-    pub fn permanent(message: impl fmt::Display) -> Self {
-        Self(Outcome::Fail { message: message.to_string() })
-    }
-}
-
-impl<E: std::error::Error> From<E> for StepError {
-    fn from(error: E) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
-        Self::retry(message)
-    }
-}
-
-impl From<StepError> for Outcome {
-    fn from(error: StepError) -> Self {
-        error.0
+    pub fn is_interrupted(&self) -> bool {
+        self.desk.told.is_cancelled()
     }
 }

@@ -156,6 +156,7 @@ async fn outcome_in_memory(connection: &mut PgConnection) {
         .bind(vec!["Complete"])
         .bind(vec![r#"{"value": "36"}"#])
         .bind(vec![None::<String>])
+        .bind(vec![None::<String>])
         .bind(vec![None::<i64>]);
     let stored = stored.fetch_one(connection).await.unwrap();
     assert_eq!((stored.get("accepted"), stored.get("durable")), (vec![true], false));

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::{Source, StepId};
+use stepmark_engine::messaging::StepId;
 
-use crate::lane::Processing;
+use crate::lane::{Processing, completions};
 use crate::support::{PATIENCE, eventually, number};
 use crate::transport::Transport;
 
@@ -208,8 +208,7 @@ async fn any_valid_namespace_has_a_queue(mut transport: Transport) {
 }
 
 async fn a_completion_reaches_the_lane_that_waits_for_it(mut transport: Transport) {
-    let mut queue =
-        transport.service.open(Source::Completions(std::sync::Arc::default()), 10).await.unwrap();
+    let mut queue = transport.service.open(completions(), 10).await.unwrap();
     queue.wait(Duration::ZERO).await.unwrap(); // the first look, before there is anything
     queue.act(&Processing, 10).await.unwrap();
     let waiting = tokio::spawn(async move {

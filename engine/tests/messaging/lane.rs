@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Row};
 use stepmark_engine::messaging::{
-    MessagingError, MessagingService, Phase, Queue, Source, Statement, StepId,
+    MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
 };
+
+use stepmark_engine::waiters::Waiters;
 
 use crate::support::PATIENCE;
 
@@ -74,6 +76,16 @@ fn failing<'q>(claim: &str) -> Statement<'q> {
     sqlx::query(AssertSqlSafe(divide))
 }
 
+/// Dispatch messages of these namespaces; calls are heard and nothing comes of them.
+pub fn dispatches(namespaces: Vec<String>) -> Source {
+    Source { queue: SourceQueue::Dispatches(namespaces), calls: Arc::new(Waiters::default()) }
+}
+
+/// Completion messages.
+pub fn completions() -> Source {
+    Source { queue: SourceQueue::Completions, calls: Arc::new(Waiters::default()) }
+}
+
 /// A lane's queue, and what it does to the steps.
 pub struct Lane {
     service: Arc<dyn MessagingService>,
@@ -83,7 +95,7 @@ pub struct Lane {
 
 impl Lane {
     pub async fn open(service: Arc<dyn MessagingService>, namespaces: Vec<String>) -> Self {
-        let source = Source::Dispatches(namespaces.clone());
+        let source = dispatches(namespaces.clone());
         let queue = service.open(source, 200).await.unwrap();
         let claiming = Claiming { namespaces, ..Claiming::default() };
         Self { service, claiming, queue }
@@ -140,7 +152,7 @@ impl Lane {
         let collected = async {
             while claimed.len() < count {
                 if self.round(&mut claimed).await.is_err() {
-                    let source = Source::Dispatches(self.claiming.namespaces.clone());
+                    let source = dispatches(self.claiming.namespaces.clone());
                     if let Ok(queue) = self.service.open(source, 200).await {
                         self.queue = queue;
                     }

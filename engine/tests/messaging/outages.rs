@@ -7,9 +7,9 @@ use amqprs::channel::{BasicPublishArguments, Channel, QueueDeleteArguments};
 use amqprs::connection::Connection;
 use sqlx::Row;
 use stepmark_engine::config::Broker;
-use stepmark_engine::messaging::{Outgoing, Source, StepId, amqp_arguments};
+use stepmark_engine::messaging::{Outgoing, StepId, amqp_arguments};
 
-use crate::lane::Processing;
+use crate::lane::{Processing, completions};
 use crate::support::{
     Database, PATIENCE, UnflushedLog, eventually, execute, number, own_broker, own_postgres,
     rabbitmq,
@@ -123,12 +123,11 @@ async fn evaluations_that_a_crash_takes_back_are_made_again_and_their_messages_d
     assert_eq!(lane.collect(1, 1).await, [first]);
     transport.complete(first).await;
     confirmed(&mut transport).await;
-    let source = || Source::Completions(std::sync::Arc::default());
-    let mut completions = transport.service.open(source(), 10).await.unwrap();
+    let mut ends = transport.service.open(completions(), 10).await.unwrap();
 
     let held = UnflushedLog::hold(database).await;
-    completions.wait(PATIENCE).await.unwrap();
-    let rows = completions.act(&Processing, 10).await.unwrap();
+    ends.wait(PATIENCE).await.unwrap();
+    let rows = ends.act(&Processing, 10).await.unwrap();
     assert_eq!(rows[0].get::<i32, _>("steps_processed"), 1);
     // The message for b reaches the broker; then the crash takes back what it rests on.
     let outgoing = Outgoing::from_row(&rows[0]).unwrap();
@@ -147,10 +146,10 @@ async fn evaluations_that_a_crash_takes_back_are_made_again_and_their_messages_d
     .await;
 
     eventually("the completion comes again", async || {
-        let waited = completions.wait(Duration::from_millis(200)).await;
-        let acted = completions.act(&Processing, 10).await;
+        let waited = ends.wait(Duration::from_millis(200)).await;
+        let acted = ends.act(&Processing, 10).await;
         if waited.is_err() || acted.is_err() {
-            completions = transport.service.open(source(), 10).await.unwrap();
+            ends = transport.service.open(completions(), 10).await.unwrap();
         }
         let row = acted.ok()?.into_iter().next()?;
         transport.service.publish(Outgoing::from_row(&row).unwrap()).await;

@@ -82,6 +82,7 @@ impl Transport {
             .bind(parsed.version)
             .bind(parsed.content_hash())
             .bind(parsed.definition())
+            .bind(parsed.rows())
             .fetch_one(&mut self.connection)
             .await
             .unwrap();
@@ -93,6 +94,9 @@ impl Transport {
             .bind(vec!["{}"; count])
             .bind(vec![None::<String>; count])
             .bind(vec![None::<i32>; count])
+            .bind(vec![0_i16; count])
+            .bind(vec![None::<i64>; count])
+            .bind(vec![None::<i64>; count])
             .fetch_one(&mut self.connection)
             .await
             .unwrap();
@@ -117,6 +121,7 @@ impl Transport {
             .bind(["Complete"])
             .bind([Some("1")])
             .bind([None::<String>])
+            .bind([None::<String>])
             .bind([None::<i64>])
             .fetch_one(&mut self.connection)
             .await
@@ -130,11 +135,12 @@ impl Transport {
         let sql = match self.broker() {
             Broker::Pgmq => {
                 "INSERT INTO pgmq.q_stepmark_dispatch (vt, message) \
-                 SELECT now(), m.body || jsonb_build_object('namespace', $1) \
+                 SELECT now(), m.body || jsonb_build_object('namespace', $1, 'priority', 0) \
                  FROM unnest($2::jsonb[]) AS m (body) RETURNING gen_random_uuid(), '', ''"
             }
             Broker::Rabbitmq => {
-                "INSERT INTO message_outbox (queue, body) SELECT 'dispatch.' || $1, m.body \
+                "INSERT INTO message_outbox (queue, priority, body) \
+                 SELECT 'dispatch.' || $1, 0, m.body \
                  FROM unnest($2::jsonb[]) AS m (body) RETURNING message_id, queue, body::text"
             }
         };
@@ -149,6 +155,7 @@ impl Transport {
         for (message_id, queue, body) in sent {
             outgoing.message_ids.push(message_id);
             outgoing.queues.push(queue);
+            outgoing.priorities.push(0);
             outgoing.bodies.push(body);
         }
         self.service.publish(outgoing).await;

@@ -132,7 +132,7 @@ async fn race(database: &Database, task_ids: &[i64]) -> Races {
 /// Races of tasks with these steps until enough of them overlapped.
 async fn race_often(database: &Database, steps: &[(&str, &[&str])]) -> Races {
     let mut all = Races::default();
-    while all.overlapping < OVERLAPPING_MIN && all.rounds < ROUNDS_MAX {
+    while all.overlapping < OVERLAPPING_MIN && all.failed == 0 && all.rounds < ROUNDS_MAX {
         let task_ids = waiting_tasks(database, ROUNDS, steps).await;
         let races = race(database, &task_ids).await;
         all.rounds += races.rounds;

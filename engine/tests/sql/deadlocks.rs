@@ -29,7 +29,8 @@ async fn interfere(database: Database, steps: Vec<StepId>, seed: u64) -> Result<
                 claims.extend(engine.claim_for(lease_ms, &some).await?);
             }
             3..6 => {
-                let outcomes = random::some(&mut random, &claims, 40);
+                let mut outcomes = random::some(&mut random, &claims, 40);
+                outcomes.sort_unstable_by_key(|claim| claim.step); // as the lane does
                 let outcome = ["Complete", "Retry"][usize::from(random.random_bool(0.05))];
                 let outcomes: Vec<Stored> =
                     outcomes.iter().map(|claim| Stored::new(claim, outcome)).collect();
@@ -39,7 +40,17 @@ async fn interfere(database: Database, steps: Vec<StepId>, seed: u64) -> Result<
                 engine.process(&some).await?;
             }
             8 => {
-                engine.release(&random::some(&mut random, &claims, 10)).await?;
+                let mut some = random::some(&mut random, &claims, 10);
+                some.sort_unstable_by_key(|claim| claim.step); // as a worker does
+                match random.random_bool(0.5) {
+                    true => drop(engine.release(&some).await?),
+                    false => drop(engine.heartbeat(&some, Some("1")).await?),
+                }
+            }
+            9 if random.random_bool(0.1) => {
+                let one = steps[random.random_range(0..steps.len())];
+                let task_uuid = engine.task_uuid(one.task_id()).await;
+                engine.cancel(task_uuid).await?;
             }
             _ => {
                 engine.recover().await?;

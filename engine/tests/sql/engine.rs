@@ -23,6 +23,9 @@ pub struct Request {
     pub context: String,
     pub key: Option<String>,
     pub version_asked: Option<i32>,
+    pub priority: i16,
+    pub delay_ms: Option<i64>,
+    pub deadline_ms: Option<i64>,
 }
 
 /// What came of a [`Request`].
@@ -46,9 +49,21 @@ pub struct Claim {
 pub struct Stored {
     pub step: StepId,
     pub token: Uuid,
-    /// `Complete`, `Retry` or `Fail`.
+    /// `Complete`, `Branch`, `FanOut`, `Retry` or `Fail`.
     pub outcome: &'static str,
     pub retry_after_ms: Option<i64>,
+    /// What was chosen or made, JSON.
+    pub expansion: Option<String>,
+}
+
+/// What time has brought about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    pub started: i32,
+    pub retried: i32,
+    pub expired: i32,
+    pub failed: i32,
+    pub timed_out: i32,
 }
 
 impl Claim {
@@ -70,7 +85,12 @@ impl Stored {
     pub fn new(claim: &Claim, outcome: &'static str) -> Self {
         let retry_after_ms = (outcome == "Retry").then_some(3_600_000);
         let Claim { step, token, .. } = *claim;
-        Self { step, token, outcome, retry_after_ms }
+        Self { step, token, outcome, retry_after_ms, expansion: None }
+    }
+
+    /// A decision's or a batchable step's.
+    pub fn expanding(claim: &Claim, outcome: &'static str, expansion: &serde_json::Value) -> Self {
+        Self { expansion: Some(expansion.to_string()), ..Self::new(claim, outcome) }
     }
 }
 
@@ -88,6 +108,7 @@ impl Engine {
             .bind(template.version)
             .bind(template.content_hash())
             .bind(template.definition())
+            .bind(template.rows())
             .fetch_one(&mut self.connection)
             .await
             .unwrap()
@@ -122,6 +143,9 @@ impl Engine {
             .bind(each(|one| &one.context))
             .bind(keys)
             .bind(requests.iter().map(|one| one.version_asked).collect::<Vec<_>>())
+            .bind(requests.iter().map(|one| one.priority).collect::<Vec<_>>())
+            .bind(requests.iter().map(|one| one.delay_ms).collect::<Vec<_>>())
+            .bind(requests.iter().map(|one| one.deadline_ms).collect::<Vec<_>>())
             .fetch_one(&mut self.connection)
             .await?;
         let uuids: Vec<Uuid> = row.get("task_uuids");
@@ -176,7 +200,7 @@ impl Engine {
         }
         let steps: Vec<StepId> = outcomes.iter().map(|one| one.step).collect();
         let text = |one: &Stored, complete| {
-            let is_complete = one.outcome == "Complete";
+            let is_complete = !matches!(one.outcome, "Retry" | "Fail");
             (is_complete == complete).then(|| format!(r#"{{"of": "{}"}}"#, one.token))
         };
         let row = sqlx::query(include_str!("../../sql/complete_steps.sql"))
@@ -185,6 +209,7 @@ impl Engine {
             .bind(outcomes.iter().map(|one| one.token).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| one.outcome).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| text(one, true)).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|one| one.expansion.clone()).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| text(one, false)).collect::<Vec<_>>())
             .bind(outcomes.iter().map(|one| one.retry_after_ms).collect::<Vec<_>>())
             .fetch_one(&mut self.connection)
@@ -213,16 +238,74 @@ impl Engine {
         Ok(row.get("released"))
     }
 
-    /// Retries due, leases expired, and of these how many for the last time.
-    pub async fn recover(&mut self) -> Result<(i32, i32, i32), sqlx::Error> {
+    /// Everything that time brings about.
+    pub async fn recover(&mut self) -> Result<Recovered, sqlx::Error> {
+        let due = sqlx::query(include_str!("../../sql/run_due_tasks.sql"))
+            .bind(self.broker)
+            .bind(1_000_i32)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let retried = sqlx::query(include_str!("../../sql/retry_steps.sql"))
+            .bind(self.broker)
+            .bind(1_000_i32)
+            .fetch_one(&mut self.connection)
+            .await?;
         let expiries_max = i32::try_from(stepmark_workflow::retry::LEASE_EXPIRIES_MAX).unwrap();
-        let row = sqlx::query(include_str!("../../sql/recover_steps.sql"))
+        let rescued = sqlx::query(include_str!("../../sql/rescue_steps.sql"))
             .bind(self.broker)
             .bind(expiries_max)
             .bind(1_000_i32)
             .fetch_one(&mut self.connection)
             .await?;
-        Ok((row.get("steps_retried"), row.get("leases_expired"), row.get("steps_failed")))
+        Ok(Recovered {
+            started: due.get("tasks_started"),
+            retried: retried.get("steps_retried"),
+            expired: rescued.get("leases_expired"),
+            failed: rescued.get("steps_failed"),
+            timed_out: rescued.get("steps_timed_out"),
+        })
+    }
+
+    /// Whether the task was ended by this.
+    pub async fn cancel(&mut self, task_uuid: Uuid) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(include_str!("../../sql/cancel_task.sql"))
+            .bind(task_uuid)
+            .bind("tested")
+            .fetch_one(&mut self.connection)
+            .await
+    }
+
+    /// Whether the task was in Error.
+    pub async fn redrive(&mut self, task_uuid: Uuid) -> Result<bool, sqlx::Error> {
+        let row = sqlx::query(include_str!("../../sql/redrive_task.sql"))
+            .bind(self.broker)
+            .bind(task_uuid)
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(row.get("redriven"))
+    }
+
+    /// Which of the claims still hold.
+    pub async fn heartbeat(
+        &mut self,
+        claims: &[Claim],
+        checkpoint: Option<&str>,
+    ) -> Result<Vec<bool>, sqlx::Error> {
+        sqlx::query_scalar(include_str!("../../sql/heartbeat_steps.sql"))
+            .bind(claims.iter().map(|claim| claim.step).collect::<Vec<_>>())
+            .bind(claims.iter().map(|claim| claim.token).collect::<Vec<_>>())
+            .bind(claims.iter().map(|_| checkpoint).collect::<Vec<_>>())
+            .bind(30_000_i64)
+            .fetch_one(&mut self.connection)
+            .await
+    }
+
+    pub async fn task_uuid(&mut self, task_id: i64) -> Uuid {
+        sqlx::query_scalar("SELECT task_uuid FROM tasks WHERE task_id = $1")
+            .bind(task_id)
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap()
     }
 
     /// Claims a step, stores an outcome and processes it.
@@ -260,6 +343,18 @@ impl Engine {
             .unwrap()
     }
 
+    /// What time would do: the step's attempt has taken too long.
+    pub async fn let_it_take_long(&mut self, step: StepId) {
+        sqlx::query(
+            "UPDATE workflow_steps SET timeout_at = timeout_at - interval '1 day' \
+             WHERE step_id = $1",
+        )
+        .bind(step)
+        .execute(&mut self.connection)
+        .await
+        .unwrap();
+    }
+
     /// What time would do: the step's lease has expired, its retry is due.
     pub async fn let_time_pass(&mut self, step: StepId) {
         sqlx::query(
@@ -281,6 +376,9 @@ impl Request {
             context: "{}".to_owned(),
             key: None,
             version_asked: None,
+            priority: 0,
+            delay_ms: None,
+            deadline_ms: None,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use stepmark_engine::messaging::StepId;
 
-use crate::engine::{Engine, Stored, step};
+use crate::engine::{Engine, Recovered, Stored, step};
 use crate::support::{Database, number, template};
+
+const NOTHING: Recovered =
+    Recovered { started: 0, retried: 0, expired: 0, failed: 0, timed_out: 0 };
 
 /// Two steps side by side.
 const PAIR: &[(&str, &[&str])] = &[("a", &[]), ("b", &[])];
@@ -16,7 +19,7 @@ async fn task_of(steps: &[(&str, &[&str])]) -> (Engine, i64) {
     (engine, task_id)
 }
 
-async fn expire(engine: &mut Engine, step: StepId) -> (i32, i32, i32) {
+async fn expire(engine: &mut Engine, step: StepId) -> Recovered {
     assert_eq!(engine.claim(&[step]).await.unwrap().len(), 1);
     engine.let_time_pass(step).await;
     engine.recover().await.unwrap()
@@ -27,11 +30,12 @@ async fn four_expired_leases_bring_a_step_back_and_the_fifth_ends_it() {
     let (mut engine, task_id) = task_of(&[("a", &[])]).await;
     let only = step(task_id, 0);
     for expiry in 1..=4 {
-        assert_eq!(expire(&mut engine, only).await, (0, 1, 0));
+        assert_eq!(expire(&mut engine, only).await, Recovered { expired: 1, ..NOTHING });
         assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, expiry)]);
         assert_eq!(engine.task_state(task_id).await, "StepsInProcess");
     }
-    assert_eq!(expire(&mut engine, only).await, (0, 1, 1));
+    let last = expire(&mut engine, only).await;
+    assert_eq!(last, Recovered { expired: 1, failed: 1, ..NOTHING });
     assert_eq!(engine.steps(task_id).await, [("Error".to_owned(), 0, 5)]);
     assert_eq!(engine.task_state(task_id).await, "Error");
     let error = "SELECT count(*) FROM workflow_steps WHERE error ->> 'kind' = 'lease_expired' \
@@ -60,7 +64,7 @@ async fn steps_whose_last_leases_expire_together_end_their_task_once() {
 async fn a_lease_that_has_not_expired_is_left_alone() {
     let (mut engine, task_id) = task_of(&[("a", &[])]).await;
     engine.claim(&[step(task_id, 0)]).await.unwrap();
-    assert_eq!(engine.recover().await.unwrap(), (0, 0, 0));
+    assert_eq!(engine.recover().await.unwrap(), NOTHING);
     assert_eq!(engine.step_states(task_id).await, ["InProgress"]);
 }
 
@@ -72,9 +76,9 @@ async fn a_step_is_tried_as_often_as_its_template_says_and_then_ends_in_error() 
         engine.run(only, "Retry").await;
         assert_eq!(engine.steps(task_id).await, [("WaitingForRetry".to_owned(), attempt, 0)]);
         assert_eq!(engine.task_state(task_id).await, "WaitingForRetry");
-        assert_eq!(engine.recover().await.unwrap(), (0, 0, 0), "it isn't due yet");
+        assert_eq!(engine.recover().await.unwrap(), NOTHING, "it isn't due yet");
         engine.let_time_pass(only).await;
-        assert_eq!(engine.recover().await.unwrap(), (1, 0, 0));
+        assert_eq!(engine.recover().await.unwrap(), Recovered { retried: 1, ..NOTHING });
         assert_eq!(engine.task_state(task_id).await, "StepsInProcess");
     }
     engine.run(only, "Retry").await;

@@ -12,5 +12,7 @@ mod model;
 mod random;
 mod readiness;
 mod schema;
+#[path = "../../workflow/tests/shapes/mod.rs"]
+mod shapes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,21 +1,24 @@
 //! The SQL functions against the pure model: the same random life, the same rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::json;
 use stepmark_engine::messaging::StepId;
-use stepmark_workflow::Template;
 use stepmark_workflow::model::{Change, Model, Outcome, Token};
 use stepmark_workflow::retry::Failure;
-use stepmark_workflow::state::StepState;
+use stepmark_workflow::state::{StepState, TaskState};
+use stepmark_workflow::{StepType, Template};
+use uuid::Uuid;
 
 use crate::engine::{Claim, Engine, Request, Stored, step};
-use crate::random;
 use crate::support::{Database, execute, seeds};
+use crate::{random, shapes};
 
-/// What a step has come to: state, attempts, expired leases, parents that aren't Complete.
-type StepRow = (String, i32, i32, i32);
+/// What a step has come to: state, type, attempts, expired leases, parents that it waits for, and
+/// how many were skipped or have failed; and its parents' numbers.
+type StepRow = (String, String, i32, i32, i32, i32, i32, Vec<i32>);
 /// A transition of the audit: step, sort key, from, to, attempt; the task's own has no step.
 type AuditRow = (Option<i32>, i32, String, String, i32);
 
@@ -23,32 +26,44 @@ type AuditRow = (Option<i32>, i32, String, String, i32);
 struct Twins {
     engine: Engine,
     task_id: i64,
+    task_uuid: Uuid,
     model: Model,
+    template: Template,
     /// All claims ever made; a claim's token in the model is its place here.
     claims: Vec<Claim>,
     messages: (usize, usize),
 }
 
 impl Twins {
-    async fn create(mut engine: Engine, template: &Template) -> Self {
+    async fn create(mut engine: Engine, template: Template, delayed: bool) -> Self {
         execute(&mut engine.connection, "DELETE FROM message_outbox").await;
-        let template_id = engine.register(template).await;
-        let created = engine.create(&[Request::of(template, template_id)]).await;
-        let task_id = engine.task_id(created.unwrap()[0].task_uuid).await;
-        let (model, change) = Model::create(template);
-        let mut twins = Self { engine, task_id, model, claims: Vec::new(), messages: (0, 0) };
+        let template_id = engine.register(&template).await;
+        let delay_ms = delayed.then_some(3_600_000);
+        let request = Request { delay_ms, ..Request::of(&template, template_id) };
+        let task_uuid = engine.create(&[request]).await.unwrap()[0].task_uuid;
+        let task_id = engine.task_id(task_uuid).await;
+        let (model, change) = match delayed {
+            true => (Model::create_delayed(&template), Change::default()),
+            false => Model::create(&template),
+        };
+        let (claims, messages) = (Vec::new(), (0, 0));
+        let mut twins = Self { engine, task_id, task_uuid, model, template, claims, messages };
         twins.compare("created", &change).await;
         twins
     }
 
     async fn happens(&mut self, random: &mut StdRng) {
         let all: Vec<u16> = (0..u16::try_from(self.model.steps().len()).unwrap()).collect();
-        match random.random_range(0..20) {
-            0..6 => self.claim(&random::some(random, &all, 6)).await,
-            6..11 => self.store(random).await,
-            11..15 => self.process(&random::some(random, &all, 6)).await,
-            15 => self.release(random).await,
-            16 | 17 => self.expire(random).await,
+        match random.random_range(0..800) {
+            0..240 => self.claim(&random::some(random, &all, 6)).await,
+            240..440 => self.store(random).await,
+            440..600 => self.process(&random::some(random, &all, 6)).await,
+            600..620 => self.release(random).await,
+            620..660 => self.expire(random).await,
+            660..680 => self.take_long(random).await,
+            680 => self.cancel().await,
+            681..701 => self.redrive().await,
+            701..709 => self.start().await,
             _ => self.retry(random).await,
         }
     }
@@ -80,29 +95,43 @@ impl Twins {
     /// Some of all claims ever made: late ones are among them.
     async fn store(&mut self, random: &mut StdRng) {
         let places = self.pick_claims(random);
-        let outcomes = places.iter().map(|place| {
-            let outcome = match random.random_range(0..10) {
-                0..2 => "Retry",
-                2 => "Fail",
-                _ => "Complete",
-            };
-            Stored::new(&self.claims[*place], outcome)
-        });
-        let outcomes: Vec<Stored> = outcomes.collect();
+        let outcomes = places.iter().map(|place| self.outcome(*place, random));
+        let (outcomes, in_model): (Vec<Stored>, Vec<Outcome>) = outcomes.unzip();
         let accepted = self.engine.complete(&outcomes).await.unwrap();
         let mut change = Change::default();
-        for ((place, stored), accepted) in places.iter().zip(&outcomes).zip(accepted) {
-            let step_no = usize::from(stored.step.step_no());
-            let outcome = match stored.outcome {
-                "Complete" => Outcome::Complete,
-                "Retry" => Outcome::Failed(Failure::Retryable),
-                _ => Outcome::Failed(Failure::Permanent),
-            };
+        for ((place, accepted), outcome) in places.iter().zip(accepted).zip(in_model) {
+            let step_no = usize::from(self.claims[*place].step.step_no());
             let one = self.model.store_outcome(step_no, Token(*place as u64), outcome);
-            assert_eq!(accepted, !one.is_empty(), "accepted: {stored:?}");
+            assert_eq!(accepted, !one.is_empty(), "accepted: step {step_no}");
             add(&mut change, one);
         }
         self.compare("stored", &change).await;
+    }
+
+    /// What comes of a claim, in the database and in the model.
+    fn outcome(&self, place: usize, random: &mut StdRng) -> (Stored, Outcome) {
+        let claim = &self.claims[place];
+        match random.random_range(0..10) {
+            0 => return (Stored::new(claim, "Retry"), Outcome::Failed(Failure::Retryable)),
+            1 => return (Stored::new(claim, "Fail"), Outcome::Failed(Failure::Permanent)),
+            _ => {}
+        }
+        let step = &self.model.steps()[usize::from(claim.step.step_no())];
+        match step.step_type {
+            StepType::Decision => {
+                let chosen = random::some(random, step.branches(), 2);
+                let chosen = if random.random_bool(0.2) { vec![] } else { chosen };
+                let names = chosen.iter().map(|no| &*self.template.steps[*no].name);
+                let names = json!(names.collect::<Vec<_>>());
+                (Stored::expanding(claim, "Branch", &names), Outcome::Branch(chosen))
+            }
+            StepType::Batchable => {
+                let batches = random.random_range(0..4);
+                let inputs = json!((0..batches).collect::<Vec<_>>());
+                (Stored::expanding(claim, "FanOut", &inputs), Outcome::FanOut(batches))
+            }
+            _ => (Stored::complete(claim), Outcome::Complete),
+        }
     }
 
     async fn process(&mut self, step_nos: &[u16]) {
@@ -130,11 +159,47 @@ impl Twins {
         let held = self.in_state(StepState::InProgress);
         for step_no in random::some(random, &held, 1) {
             self.engine.let_time_pass(step(self.task_id, step_no)).await;
-            let (_, expired, _) = self.engine.recover().await.unwrap();
-            assert_eq!(expired, 1);
+            assert_eq!(self.engine.recover().await.unwrap().expired, 1);
             let change = self.model.lease_expired(usize::from(step_no));
             self.compare("expired", &change).await;
         }
+    }
+
+    async fn take_long(&mut self, random: &mut StdRng) {
+        let held = self.in_state(StepState::InProgress);
+        for step_no in random::some(random, &held, 1) {
+            self.engine.let_it_take_long(step(self.task_id, step_no)).await;
+            assert_eq!(self.engine.recover().await.unwrap().timed_out, 1);
+            let later = "UPDATE workflow_steps SET retry_after_ms = 3600000 \
+                WHERE state = 'EnqueuedForOrchestration' AND outcome = 'Retry'";
+            execute(&mut self.engine.connection, later).await;
+            let change = self.model.timed_out(usize::from(step_no));
+            self.compare("timed out", &change).await;
+        }
+    }
+
+    async fn cancel(&mut self) {
+        let change = self.model.cancel();
+        let cancelled = self.engine.cancel(self.task_uuid).await.unwrap();
+        assert_eq!(cancelled, !change.is_empty());
+        self.compare("cancelled", &change).await;
+    }
+
+    async fn redrive(&mut self) {
+        let change = self.model.redrive();
+        let redriven = self.engine.redrive(self.task_uuid).await.unwrap();
+        assert_eq!(redriven, !change.is_empty());
+        self.compare("redriven", &change).await;
+    }
+
+    /// The delay is over, if there was one.
+    async fn start(&mut self) {
+        let due = "UPDATE tasks SET due_at = now() WHERE due_at > now()";
+        execute(&mut self.engine.connection, due).await;
+        let started = self.engine.recover().await.unwrap().started;
+        let change = self.model.start();
+        assert_eq!(started == 1, !change.is_empty());
+        self.compare("started", &change).await;
     }
 
     async fn retry(&mut self, random: &mut StdRng) {
@@ -143,7 +208,7 @@ impl Twins {
         for step_no in &due {
             self.engine.let_time_pass(step(self.task_id, *step_no)).await;
         }
-        let (retried, ..) = self.engine.recover().await.unwrap();
+        let retried = self.engine.recover().await.unwrap().retried;
         assert_eq!(usize::try_from(retried).unwrap(), due.len());
         let due: Vec<usize> = due.iter().map(|no| usize::from(*no)).collect();
         let change = self.model.retry_due(&due);
@@ -178,7 +243,9 @@ impl Twins {
 
     async fn step_rows(&mut self) -> Vec<StepRow> {
         sqlx::query_as(
-            "SELECT state::text, attempts, lease_expiries, parents_remaining \
+            "SELECT state::text, type::text, attempts, lease_expiries, parents_remaining, \
+                 parents_skipped, parents_failed, \
+                 ARRAY(SELECT (p.step_id & 65535)::integer FROM unnest(parents) AS p (step_id)) \
              FROM workflow_steps WHERE step_id >> 16 = $1 ORDER BY step_id",
         )
         .bind(self.task_id)
@@ -189,10 +256,18 @@ impl Twins {
 
     fn step_rows_of_model(&self) -> Vec<StepRow> {
         let number = |number: u32| i32::try_from(number).unwrap();
+        let size = |size: usize| i32::try_from(size).unwrap();
         let row = |step: &stepmark_workflow::model::Step| {
-            let remaining = i32::try_from(step.parents_remaining).unwrap();
-            let expiries = number(step.lease_expiries);
-            (step.state.to_string(), number(step.attempts), expiries, remaining)
+            (
+                step.state.to_string(),
+                step.step_type.to_string(),
+                number(step.attempts),
+                number(step.lease_expiries),
+                size(step.parents_remaining),
+                size(step.parents_skipped),
+                size(step.parents_failed),
+                step.parents.iter().copied().map(size).collect(),
+            )
         };
         self.model.steps().iter().map(row).collect()
     }
@@ -245,31 +320,67 @@ fn add(all: &mut Change, one: Change) {
     all.completions.extend(one.completions);
 }
 
+/// A decision within a branch, a batch within another, and convergences over both.
+const NESTED: &str = "
+namespace: n
+name: nested
+steps:
+  - {name: outer, type: decision, handler: h, branches: [inner, plain, analyze]}
+  - {name: inner, type: decision, handler: h, depends_on: [outer], branches: [left, right]}
+  - {name: left, handler: h, depends_on: [inner]}
+  - {name: right, handler: h, depends_on: [inner]}
+  - {name: plain, handler: h, depends_on: [outer]}
+  - {name: analyze, type: batchable, handler: h, depends_on: [outer]}
+  - {name: work, type: batch_worker, handler: h, depends_on: [analyze]}
+  - {name: sides, type: deferred_convergence, handler: h, depends_on: [left, right]}
+  - {name: merge, type: deferred_convergence, handler: h, depends_on: [work, plain]}
+  - {name: end, type: deferred_convergence, handler: h, depends_on: [sides, merge]}
+";
+
 #[tokio::test]
 async fn whatever_happens_the_rows_are_those_of_the_model() {
     let database = Database::migrated();
-    let (mut complete, mut error, mut operations) = (0, 0, 0);
-    for seed in seeds(60) {
+    let (mut ends, mut steps) = (BTreeMap::new(), BTreeMap::new());
+    for (nr, seed) in seeds(90).enumerate() {
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
-        let template = random::template(&mut random, 8);
-        let mut twins = Twins::create(Engine::connect(&database).await, &template).await;
+        let template = match nr % 3 {
+            0 => Template::parse("nested.yaml", NESTED).unwrap(),
+            _ => shapes::template(10, &mut |n| random.random_range(0..n)),
+        };
+        let delayed = random.random_bool(0.1);
+        let engine = Engine::connect(&database).await;
+        let mut twins = Twins::create(engine, template, delayed).await;
+        let mut states = BTreeSet::new();
         for _ in 0..200 {
             twins.happens(&mut random).await;
-            operations += 1;
-            if twins.model.state().is_terminal() {
+            states.insert(twins.model.state());
+            if twins.model.state().is_final() {
                 break;
             }
         }
-        match twins.engine.task_state(twins.task_id).await.as_str() {
-            "Complete" => complete += 1,
-            "Error" => error += 1,
-            _ => {}
+        states.into_iter().for_each(|state| *ends.entry(state).or_insert(0) += 1);
+        for step in twins.model.steps() {
+            *steps.entry((step.step_type.name(), step.state)).or_insert(0) += 1;
         }
-        let end = "UPDATE tasks SET state = 'Cancelled', finished_at = now() \
-            WHERE finished_at IS NULL";
-        execute(&mut twins.engine.connection, end).await;
+        twins.engine.cancel(twins.task_uuid).await.unwrap();
     }
-    println!("{operations} operations, {complete} tasks Complete, {error} in Error");
-    assert!(complete >= 3 && error >= 3, "{complete} Complete, {error} in Error");
+    println!("{ends:?}\n{steps:?}");
+    use StepState::{Cancelled, Complete, Error, Skipped};
+    for state in [TaskState::Complete, TaskState::Error, TaskState::Cancelled] {
+        assert!(ends.get(&state).is_some_and(|count| *count >= 5), "{ends:?}");
+    }
+    for (step_type, state) in [
+        ("standard", Skipped),
+        ("decision", Complete),
+        ("batchable", Complete),
+        ("batch_worker", Complete),
+        ("batch_worker", Error),
+        ("batch_worker", Cancelled),
+        ("deferred_convergence", Complete),
+        ("deferred_convergence", Skipped),
+    ] {
+        let count = steps.get(&(step_type, state)).copied().unwrap_or(0);
+        assert!(count >= 1, "no {step_type} {state}: {steps:?}");
+    }
 }

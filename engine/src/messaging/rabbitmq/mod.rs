@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use amqprs::channel::QueueDeclareArguments;
 use amqprs::connection::Connection;
+use amqprs::{FieldTable, FieldValue};
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -30,10 +31,10 @@ use self::outbox::Outbox;
 use self::publisher::Publisher;
 use self::queue::RabbitMqQueue;
 use super::pgmq::listener;
-use super::{MessagingError, MessagingService, Outgoing, Queue, Source};
+use super::{MessagingError, MessagingService, Outgoing, PRIORITY_MAX, Queue, Source, SourceQueue};
+use crate::calls::Calls;
 use crate::config::Broker;
 use crate::database::Pause;
-use crate::waiters::{self, Waiters};
 
 /// Where RabbitMQ is, and how its queues are named.
 #[derive(Debug, Clone)]
@@ -45,6 +46,9 @@ pub struct RabbitMqOptions {
     /// Name of the connection in the broker's own lists.
     pub connection_name: String,
 }
+
+/// The queue of completion messages; all others are of dispatch messages.
+const COMPLETIONS: &str = "completions";
 
 /// The provider.
 pub struct RabbitMq {
@@ -80,7 +84,7 @@ impl RabbitMq {
             options,
             database,
             connection: watch::Sender::new(None),
-            queues: Mutex::new(BTreeSet::from(["completions".to_owned()])),
+            queues: Mutex::new(BTreeSet::from([COMPLETIONS.to_owned()])),
             outbox,
         });
         let deadline = tokio::time::Instant::now() + patience;
@@ -148,7 +152,13 @@ impl Link {
         queue: &str,
     ) -> Result<(), MessagingError> {
         let name = format!("{}{queue}", self.options.queue_prefix);
-        let durable = QueueDeclareArguments::durable_client_named(&name);
+        let mut durable = QueueDeclareArguments::durable_client_named(&name);
+        if queue != COMPLETIONS {
+            let mut arguments = FieldTable::new();
+            let key = "x-max-priority".try_into().expect("a short name");
+            arguments.insert(key, FieldValue::s(PRIORITY_MAX));
+            durable.arguments(arguments);
+        }
         let passive = durable.clone().passive(true).finish();
         match self.declare_queue(connection, passive).await {
             Ok(()) => return Ok(()),
@@ -190,23 +200,23 @@ impl Link {
         }
     }
 
-    /// Hears of tasks that any orchestrator has brought to their end.
-    async fn hear(self: Arc<Self>, waiters: Arc<Waiters>) {
+    /// Hears the calls of other instances.
+    async fn hear(self: Arc<Self>, calls: Arc<dyn Calls>) {
         let mut pause = Pause::default();
         loop {
-            let Err(error) = self.hear_calls(&waiters).await;
-            warn!(%error, "ends of tasks can't be heard; trying again");
+            let Err(error) = self.hear_calls(&*calls).await;
+            warn!(%error, channel = calls.channel(), "calls can't be heard; trying again");
             pause.wait().await;
         }
     }
 
-    async fn hear_calls(&self, waiters: &Waiters) -> Result<Infallible, sqlx::Error> {
-        let mut listener = listener(&self.database, [waiters::CHANNEL]).await?;
-        waiters.wake_all(); // what ended before has called nobody here
+    async fn hear_calls(&self, calls: &dyn Calls) -> Result<Infallible, sqlx::Error> {
+        let mut listener = listener(&self.database, [calls.channel()]).await?;
+        calls.missed(); // what happened before has called nobody here
         loop {
             match listener.try_recv().await? {
-                Some(call) => waiters.hear(call.payload()),
-                None => waiters.wake_all(), // the connection was lost, and calls with it
+                Some(call) => calls.hear(call.payload()),
+                None => calls.missed(), // the connection was lost, and calls with it
             }
         }
     }
@@ -247,14 +257,11 @@ impl MessagingService for RabbitMq {
         prefetch: u16,
     ) -> BoxFuture<'_, Result<Box<dyn Queue>, MessagingError>> {
         Box::pin(async move {
-            let mut listening = None;
-            let queues = match source {
-                Source::Completions(waiters) => {
-                    let hearing = tokio::spawn(Arc::clone(&self.link).hear(waiters));
-                    listening = Some(AbortOnDropHandle::new(hearing));
-                    vec!["completions".to_owned()]
-                }
-                Source::Dispatches(namespaces) => {
+            let hearing = tokio::spawn(Arc::clone(&self.link).hear(source.calls));
+            let listening = AbortOnDropHandle::new(hearing);
+            let queues = match source.queue {
+                SourceQueue::Completions => vec![COMPLETIONS.to_owned()],
+                SourceQueue::Dispatches(namespaces) => {
                     let queues = namespaces.iter().map(|name| format!("dispatch.{name}")).collect();
                     self.declare(namespaces).await?;
                     queues

@@ -92,14 +92,15 @@ impl Publisher {
         let room = outstanding.wait_for(|count| *count < UNCONFIRMED_MAX).await;
         drop(room.expect("the sender lives as long as this publisher"));
         let mut unsent = Vec::new();
-        let Outgoing { message_ids, queues, bodies } = outgoing;
+        let Outgoing { message_ids, queues, priorities, bodies } = outgoing;
+        let messages = message_ids.into_iter().zip(queues).zip(priorities.into_iter().zip(bodies));
         // One at a time: the broker's numbers are those of the order on the channel.
         let mut publishing = self.publishing.lock().await;
-        for ((message_id, queue), body) in message_ids.into_iter().zip(queues).zip(bodies) {
+        for ((message_id, queue), (priority, body)) in messages {
             let queue = format!("{}{queue}", self.prefix);
             self.outstanding.send_modify(|count| *count += 1);
             let sent = match publishing.as_mut() {
-                Some(publishing) => publishing.send(message_id, &queue, body).await,
+                Some(publishing) => publishing.send(message_id, &queue, priority, body).await,
                 None => false,
             };
             if !sent {
@@ -125,7 +126,7 @@ impl Publisher {
 
 impl Publishing {
     /// Sends a message; whether there will be an answer to it, for better or worse.
-    async fn send(&mut self, message_id: Uuid, queue: &str, body: String) -> bool {
+    async fn send(&mut self, message_id: Uuid, queue: &str, priority: i16, body: String) -> bool {
         self.last_tag += 1;
         // First, as the answer may be quick.
         if !self.unanswered.add(self.last_tag, message_id) {
@@ -133,6 +134,7 @@ impl Publishing {
         }
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
+            .with_priority(u8::try_from(priority).unwrap_or(0))
             .with_content_type("application/json")
             .with_message_id(&message_id.to_string())
             .finish();

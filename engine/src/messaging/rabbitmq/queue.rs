@@ -44,8 +44,8 @@ pub(super) struct RabbitMqQueue {
     /// When they are acknowledged at the latest.
     settle_at: Instant,
     database: Lane,
-    /// Hears of ended tasks for as long as the lane lives.
-    _listening: Option<AbortOnDropHandle<()>>,
+    /// Hears other instances' calls for as long as the lane lives.
+    _listening: AbortOnDropHandle<()>,
 }
 
 impl RabbitMqQueue {
@@ -53,7 +53,7 @@ impl RabbitMqQueue {
         link: Arc<Link>,
         queues: Vec<String>,
         prefetch: u16,
-        listening: Option<AbortOnDropHandle<()>>,
+        listening: AbortOnDropHandle<()>,
     ) -> Self {
         let database = Lane::new(link.database.clone());
         let (delivered, acted_on) = (Vec::new(), Vec::new());

@@ -54,6 +54,7 @@ impl Model {
         let mut instance = worker.expect("a worker has its template").clone();
         instance.parents_remaining = 0;
         self.steps[cancelled_no].is_replaced = true;
+        self.steps[cancelled_no].parents.clear();
         let new_no = self.steps.len();
         for &child_no in &instance.children {
             for parent in &mut self.steps[child_no].parents {

@@ -1,11 +1,11 @@
 //! How the rows of a new task's steps are connected, before any batch is there.
 
-use serde::Serialize;
+use serde_json::json;
 
-use super::{StepType, Template};
+use super::{StepTemplate, StepType, Template};
 
 /// The connections of one step, by the steps' numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wiring {
     /// What its row waits for: the steps that it depends on, where a batch worker is stood in for
     /// by its batchable step until that has made the instances.
@@ -56,6 +56,24 @@ impl Template {
             }
         }
         all
+    }
+
+    /// What a database needs to know of every step, by number: a JSON array of flat objects.
+    #[must_use]
+    pub fn rows(&self) -> serde_json::Value {
+        let row = |(step, wiring): (&StepTemplate, Wiring)| {
+            json!({
+                "name": step.name, "type": step.step_type, "handler": step.handler,
+                "max_attempts": step.retry.max_attempts,
+                "backoff_initial_ms": step.retry.backoff_initial_ms,
+                "backoff_max_ms": step.retry.backoff_max_ms, "timeout_ms": step.timeout_ms,
+                "parents": wiring.parents, "placeholders": wiring.placeholders,
+                "children": wiring.children, "branches": wiring.branches,
+                "worker": wiring.worker, "batches_max": step.batches_max,
+                "on_failure": step.on_failure
+            })
+        };
+        self.steps.iter().zip(self.wiring()).map(row).collect()
     }
 
     /// The batchable step whose batches this one works on, if it is a batch worker.

@@ -54,12 +54,19 @@ fn sketches(steps_max: usize, pick: &mut dyn FnMut(usize) -> usize) -> Vec<Sketc
             _ => StepType::DeferredConvergence,
         };
         let converges = step_type == StepType::DeferredConvergence;
+        let of_branches = converges && pick(3) == 2;
         let mut parents = Vec::new();
         for (earlier, sketch) in sketches.iter().enumerate() {
             let may = converges || sketch.step_type != StepType::BatchWorker;
-            // Most workers are waited for, or their convergence would be a rare thing.
+            // Most workers are waited for, or their convergence would be a rare thing; and some
+            // convergences wait for branches only, or none would ever be skipped.
             let odds = if sketch.step_type == StepType::BatchWorker { 2 } else { 1 + sparse };
-            if may && pick(odds) == odds - 1 {
+            let is_branch = sketch
+                .parents
+                .iter()
+                .any(|parent| sketches[*parent].step_type == StepType::Decision);
+            let fits = may && (!of_branches || is_branch);
+            if fits && pick(odds) == odds - 1 {
                 parents.push(earlier);
             }
         }

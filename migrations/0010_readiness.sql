@@ -9,16 +9,26 @@ RETURNS TABLE (
     ready_for_execution boolean
 ) LANGUAGE sql STABLE AS $$
     SELECT t.task_uuid, (s.step_id & 65535)::integer, s.name, s.state,
-        cardinality(s.parents), p.completed, p.completed = cardinality(s.parents),
-        r.eligible, r.eligible OR s.state = 'Pending' AND p.completed = cardinality(s.parents)
+        cardinality(s.parents), p.completed, p.satisfied,
+        r.eligible, r.eligible OR s.state = 'Pending' AND p.satisfied
     FROM unnest(p_task_uuids) AS a (task_uuid)
     JOIN tasks t USING (task_uuid)
     JOIN workflow_steps s ON s.step_id BETWEEN t.task_id << 16 AND t.task_id << 16 | 65535
     CROSS JOIN LATERAL (
-        SELECT count(*)::integer AS completed
+        SELECT count(*) FILTER (WHERE parent.state = 'Complete')::integer AS completed, CASE s.type
+            WHEN 'deferred_convergence' THEN cardinality(s.parents) = 0
+                OR count(*) = cardinality(s.parents)
+                    AND count(*) FILTER (WHERE parent.state <> 'Skipped') > 0
+            ELSE count(*) FILTER (WHERE parent.state = 'Complete') = cardinality(s.parents)
+            END AS satisfied
         FROM unnest(s.parents) AS e (step_id)
         JOIN workflow_steps parent ON parent.step_id = e.step_id
-        WHERE parent.state = 'Complete'
+        WHERE parent.state IN ('Complete', 'Skipped')
+            -- A failure that its batch goes on without.
+            OR parent.state = 'Error' AND parent.type = 'batch_worker' AND EXISTS (
+                SELECT FROM template_steps ts
+                WHERE ts.template_id = t.template_id AND ts.step_no = parent.template_step_no
+                    AND ts.on_failure = 'continue_on_failure')
     ) AS p
     CROSS JOIN LATERAL (
         SELECT s.state = 'WaitingForRetry' AND s.attempts < s.max_attempts
@@ -38,7 +48,7 @@ LANGUAGE sql STABLE AS $$
         FROM get_step_readiness_status_batch(ARRAY[t.task_uuid]) AS s
         WHERE s.ready_for_execution
     ) AS r
-    WHERE t.finished_at IS NULL AND r.ready_steps IS NOT NULL
+    WHERE t.finished_at IS NULL AND t.state <> 'Pending' AND r.ready_steps IS NOT NULL
     ORDER BY t.task_id
     LIMIT p_limit
 $$;
