@@ -1,11 +1,12 @@
 //! A YAML document as it stands, every value with its position.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use super::{Findings, quoted};
+use super::{Findings, quoted, suggest};
 
 /// One value and where it starts.
 #[derive(Debug, Clone)]
@@ -71,6 +72,70 @@ impl Node {
             findings.error(self.at, &message);
         }
         within
+    }
+
+    /// The number from `min` to `max` that this is, whole or not, or an error about `what`.
+    pub fn number(
+        &self,
+        what: &str,
+        min: f64,
+        max: f64,
+        findings: &mut Findings<'_>,
+    ) -> Option<f64> {
+        let number = match self.value {
+            Value::Integer(number) => number as f64,
+            Value::Float(number) => number,
+            _ => {
+                let message = format!("{what} must be a number, not {}", self.value.kind());
+                findings.error(self.at, &message);
+                return None;
+            }
+        };
+        let within = (min..=max).contains(&number).then_some(number);
+        if within.is_none() {
+            let message = format!("{what} must be from {min} to {max}, not {number}");
+            findings.error(self.at, &message);
+        }
+        within
+    }
+
+    /// The one of `known` that this text is, or an error about `what`.
+    pub fn one_of<'k>(
+        &self,
+        what: &str,
+        known: &[&'k str],
+        findings: &mut Findings<'_>,
+    ) -> Option<&'k str> {
+        let text = self.text(what, findings)?;
+        let found = known.iter().copied().find(|name| *name == text);
+        if found.is_none() {
+            let hint = suggest(text, known.iter().copied())
+                .unwrap_or_else(|| format!("expected one of: {}", known.join(", ")));
+            let message = format!("unknown {what} {}", quoted(text));
+            findings.error_with(self.at, &message, Some(hint));
+        }
+        found
+    }
+
+    /// The entries of the mapping that this is, whatever their keys, or an error about `what`. A
+    /// key that is given twice is noted, and its first value taken.
+    pub fn entries(&self, what: &str, findings: &mut Findings<'_>) -> Option<Vec<(&Key, &Self)>> {
+        let Value::Mapping(entries) = &self.value else {
+            let message = format!("{what} must be a mapping, not {}", self.value.kind());
+            findings.error(self.at, &message);
+            return None;
+        };
+        let mut earlier = HashSet::new();
+        let mut kept = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            if earlier.insert(key.value.as_str()) {
+                kept.push((key, value));
+            } else {
+                let message = format!("{} is given twice", quoted(&key.value));
+                findings.error(key.referenced, &message);
+            }
+        }
+        Some(kept)
     }
 
     /// The list that this is, or an error about `what`.
