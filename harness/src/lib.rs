@@ -19,6 +19,7 @@ pub mod client;
 pub mod cluster;
 pub mod environment;
 pub mod floor;
+pub mod formula;
 pub mod load;
 pub mod measurement;
 pub mod oracle;
