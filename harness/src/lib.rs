@@ -30,3 +30,4 @@ pub mod scenario;
 pub mod suite;
 pub mod verdict;
 pub mod work;
+pub mod workload;

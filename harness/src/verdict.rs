@@ -25,6 +25,19 @@ pub struct Plan {
     pub concurrency: usize,
     /// Tasks before the measurement.
     pub warmup: u64,
+    /// Tasks that are going to be measured; a guess where nobody can tell. An oracle's program is
+    /// asked for so many answers beforehand.
+    pub samples: u64,
+}
+
+impl Plan {
+    /// What the files of a run are called: scenario, broker, and the concurrency if it is not 1.
+    pub fn run_name(&self, scenario: &Scenario) -> String {
+        match self.concurrency {
+            1 => format!("{}-{}", scenario.name, self.broker.name()),
+            many => format!("{}-{}-{many}", scenario.name, self.broker.name()),
+        }
+    }
 }
 
 /// Everything that a run saw.

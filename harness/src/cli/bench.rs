@@ -63,7 +63,7 @@ enum BrokenOff {
 pub(super) async fn run(args: BenchArgs) -> u8 {
     let root = root();
     let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
-    let scenarios = scenario::load_all(&folder)
+    let scenarios = scenario::load_all(&root, &folder)
         .and_then(|all| scenario::select(all, args.tier, &args.scenario));
     let scenarios = match scenarios {
         Ok(scenarios) => scenarios,
@@ -130,6 +130,7 @@ async fn measure(
             broker: *broker,
             concurrency: usize::from(args.concurrency),
             warmup: args.warmup,
+            samples: args.samples,
         };
         // One broker of two that is missing leaves a report that says so, and is incomplete.
         if let Err(error) = suite.servers(*broker).await {
@@ -142,18 +143,13 @@ async fn measure(
             continue;
         }
         for scenario in scenarios {
-            run_one(suite, scenario, plan, args.samples).await?;
+            run_one(suite, scenario, plan).await?;
         }
     }
     Ok(())
 }
 
-async fn run_one(
-    suite: &mut Suite,
-    scenario: &Scenario,
-    plan: Plan,
-    samples: u64,
-) -> Result<(), String> {
+async fn run_one(suite: &mut Suite, scenario: &Scenario, plan: Plan) -> Result<(), String> {
     let mut progress = Progress::new();
     let name = format!("{} on {}", scenario.name, plan.broker.name());
     progress.say(&format!("{name}: cluster, warm-up, floor"));
@@ -168,6 +164,7 @@ async fn run_one(
     for instance in run.instances() {
         progress.say(&format!("  {instance}"));
     }
+    let samples = plan.samples;
     progress.begin(&name, samples);
     let first_half = samples / 2;
     let driven = async {

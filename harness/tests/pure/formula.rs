@@ -277,7 +277,8 @@ proptest! {
     #[test]
     fn comparisons_order_numbers_as_machine_integers_are_ordered(a: i64, b: i64) {
         for (sign, right) in [
-            ("<", a < b), ("<=", a <= b), (">", a > b), (">=", a >= b), ("==", a == b), ("!=", a != b),
+            ("<", a < b), ("<=", a <= b), ("==", a == b),
+            (">", a > b), (">=", a >= b), ("!=", a != b),
         ] {
             let formula = Formula::parse(&format!("{a} {sign} {b}")).unwrap();
             prop_assert_eq!(formula.evaluate(&Json::Null), Ok(Value::Truth(right)));

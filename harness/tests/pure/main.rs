@@ -9,3 +9,4 @@ mod played;
 mod reports;
 mod scenarios;
 mod verdicts;
+mod workload;
