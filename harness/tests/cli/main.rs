@@ -10,4 +10,5 @@ mod engine;
 mod input;
 mod program;
 mod runs;
+mod scenario;
 mod workflow;
