@@ -7,6 +7,7 @@
 
 mod ends;
 mod engine;
+mod forms;
 mod input;
 mod program;
 mod runs;
