@@ -21,6 +21,8 @@ use stepmark_harness::verdict::Plan;
 use tokio::runtime::Runtime;
 
 const WARMUP_TASKS: u64 = 100;
+/// So many inputs an oracle's program is asked for: criterion does not tell how many it will run.
+const SAMPLES_GUESSED: u64 = 10_000;
 /// After so many tasks comes the floor's second round.
 const TASKS_BEFORE_SECOND_FLOOR: u64 = 100;
 /// Why there is a suite at every call.
@@ -41,7 +43,7 @@ fn complain(error: &anyhow::Error) -> u8 {
 fn run() -> anyhow::Result<u8> {
     let root = cli::root();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let scenarios = match scenario::load_all(&root.join("scenarios"))
+    let scenarios = match scenario::load_all(&root, &root.join("scenarios"))
         .and_then(|all| scenario::select(all, None, &[]))
     {
         Ok(scenarios) => scenarios,
@@ -94,7 +96,8 @@ struct Bench {
 
 impl Bench {
     fn run(&mut self, criterion: &mut Criterion, scenario: &Scenario, broker: Broker) {
-        let plan = Plan { broker, concurrency: 1, warmup: WARMUP_TASKS };
+        let (warmup, samples) = (WARMUP_TASKS, SAMPLES_GUESSED);
+        let plan = Plan { broker, concurrency: 1, warmup, samples };
         let mut run = None;
         let name = format!("{}/{}", scenario.name, broker.name());
         // Criterion sizes its samples by its warm-up, so a cluster's start must not fall into it.

@@ -9,8 +9,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use stepmark_workflow::state::{StepState, TaskState, UnknownState};
 
 use crate::oracle::{self, StepRecord, TaskRecord, Transition, Wrong};
-use crate::scenario::Expected;
 use crate::work::Spread;
+use crate::workload::Workload;
 
 /// Tasks that are read at once: a bound on memory.
 const TASKS_A_CHUNK: i64 = 1_000;
@@ -68,16 +68,17 @@ impl Counts {
     }
 }
 
-/// Judges every task of the database: those asked for must be there and right, others must not
-/// be there. Transitions are counted over the `measured` ones.
+/// Judges every task of the database by the right answer to its own input: those asked for must be
+/// there and right, others must not be there. `asked` has the number of each task by its identity;
+/// transitions are counted over the measured ones.
 ///
 /// # Errors
 /// The tables cannot be read.
 pub async fn examine(
     connection: &mut PgConnection,
-    expected: &Expected,
-    asked: &BTreeSet<&str>,
-    measured: &BTreeSet<&str>,
+    workload: &Workload,
+    asked: &BTreeMap<String, u64>,
+    is_measured: impl Fn(u64) -> bool,
 ) -> Result<Findings, AuditError> {
     let mut findings = Findings::default();
     let mut held = BTreeSet::new();
@@ -89,18 +90,26 @@ pub async fn examine(
         };
         last_id = *newest;
         for task in tasks.into_values() {
-            let wrong = oracle::judge_record(expected, &task);
-            findings.wrong.extend(wrong.into_iter().map(|wrong| (task.task_uuid.clone(), wrong)));
-            if measured.contains(task.task_uuid.as_str()) {
-                let steps = task.steps.iter().map(|step| step.transitions.len() as u64).sum();
-                findings.step_transitions.0.push(steps);
-                findings.task_transitions.0.push(task.transitions.len() as u64);
+            // A stray task has no input that is known, so there is nothing to compare it with.
+            if let Some(number) = asked.get(&task.task_uuid) {
+                let wrong = match workload.expected(*number) {
+                    Ok(expected) => oracle::judge_record(&expected, &task),
+                    Err(error) => vec![Wrong::Unjudged(error.to_string())],
+                };
+                let name = || workload.name(*number, &task.task_uuid);
+                findings.wrong.extend(wrong.into_iter().map(|wrong| (name(), wrong)));
+                if is_measured(*number) {
+                    let steps = task.steps.iter().map(|step| step.transitions.len() as u64).sum();
+                    findings.step_transitions.0.push(steps);
+                    findings.task_transitions.0.push(task.transitions.len() as u64);
+                }
             }
             held.insert(task.task_uuid);
         }
     }
     let held = held.iter().map(String::as_str).collect();
-    let astray = oracle::judge_presence(asked, &held).into_iter();
+    let asked = asked.keys().map(String::as_str).collect();
+    let astray = oracle::judge_presence(&asked, &held).into_iter();
     findings.wrong.extend(astray.map(|(uuid, wrong)| (uuid.to_owned(), wrong)));
     Ok(findings)
 }

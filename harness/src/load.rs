@@ -4,25 +4,25 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Client, ClientError, NewTask};
 use crate::oracle::Answer;
 use crate::scenario::Workflow;
+use crate::workload::Inputs;
 
 /// How long a task may take before it counts as unfinished.
 pub const TASK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What load is made of: tasks of one workflow with one input.
+/// What load is made of: tasks of one workflow.
 #[derive(Debug)]
 pub struct Load<'a> {
     /// The client that the tasks are sent through.
     pub client: &'a Client,
     /// The workflow of every task.
     pub workflow: &'a Workflow,
-    /// The context of every task.
-    pub input: &'a Value,
+    /// The context of each task, by its number.
+    pub inputs: &'a Inputs,
     /// What tells this run's idempotency keys from another's.
     pub run_id: &'a str,
     /// Tasks under way at any moment.
@@ -87,11 +87,12 @@ impl Load<'_> {
     async fn run_task(&self, number: u64) -> Sample {
         let mut sample = Unended { task_uuid: None, retries: 0 };
         let idempotency_key = format!("{}-{number}", self.run_id);
+        let input = self.inputs.of(number);
         let task = NewTask {
             namespace: &self.workflow.namespace,
             template: &self.workflow.template,
             version: self.workflow.version,
-            context: self.input,
+            context: &input,
             idempotency_key: &idempotency_key,
         };
         let started = Instant::now();

@@ -5,7 +5,7 @@
 //! the cluster is stopped, PostgreSQL's statistics are complete, and every task is judged.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,6 +28,7 @@ use crate::oracle::{self, Wrong};
 use crate::recorder::Recorder;
 use crate::scenario::Scenario;
 use crate::verdict::{self, Observations, Plan, RunReport};
+use crate::workload::{ProgramError, Workload};
 
 /// A run is marked when other processes take more than this share of the machine's CPU.
 const OTHERS_SHARE_MAX: f64 = 0.1;
@@ -58,6 +59,9 @@ pub enum RunError {
     /// The audit cannot be read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The oracle's program does not give the right answers.
+    #[error(transparent)]
+    Oracle(ProgramError),
     /// An instance died again and again.
     #[error("an instance was given up: the run was broken off")]
     GivenUp,
@@ -73,9 +77,19 @@ pub enum RunError {
 
 impl RunError {
     /// Whether servers, programs or the disk are at fault, so that the next run would fail as well.
-    /// Else it is this run's own failure: an instance died, or does not answer.
+    /// Else it is this run's own failure: an instance died, or does not answer, or its oracle.
     pub fn is_of_the_environment(&self) -> bool {
-        !matches!(self, RunError::GivenUp | RunError::Floor(FloorError::Http(_)))
+        let own = matches!(self, RunError::GivenUp | RunError::Oracle(_));
+        !own && !matches!(self, RunError::Floor(FloorError::Http(_)))
+    }
+}
+
+impl From<ProgramError> for RunError {
+    fn from(error: ProgramError) -> RunError {
+        match error {
+            ProgramError::File { path, error } => RunError::File { path, error },
+            other => RunError::Oracle(other),
+        }
     }
 }
 
@@ -87,6 +101,7 @@ const ACCOUNTED_FROM: u64 = 1 << 40;
 /// A run under way.
 pub struct Measurement {
     scenario: Scenario,
+    workload: Workload,
     plan: Plan,
     servers: Servers,
     database: RunDatabase,
@@ -109,18 +124,19 @@ pub struct Measurement {
 struct Seen {
     recorder: Recorder,
     warm: bool,
-    asked: BTreeSet<String>,
-    measured: BTreeSet<String>,
+    /// Each task's number by its identity.
+    asked: BTreeMap<String, u64>,
     wrong: Vec<(String, Wrong)>,
     unfinished: Vec<String>,
     retries: u64,
 }
 
 impl Measurement {
-    /// Brings up the cluster on an empty database, warms up, and opens the accounts.
+    /// Asks the oracle, where it is a program, brings up the cluster on an empty database, warms
+    /// up, and opens the accounts.
     ///
     /// # Errors
-    /// A server, the cluster or the disk fails.
+    /// The oracle, a server, the cluster or the disk fails.
     pub async fn start(
         scenario: &Scenario,
         plan: Plan,
@@ -130,9 +146,11 @@ impl Measurement {
         logs: &Path,
         guardian: &Arc<Guardian>,
     ) -> Result<Measurement, RunError> {
-        let logs = logs.join(format!("{}-{}", scenario.name, plan.broker.name()));
+        let logs = logs.join(plan.run_name(scenario));
         std::fs::create_dir_all(&logs)
             .map_err(|error| RunError::File { path: logs.clone(), error })?;
+        let tasks = plan.warmup.saturating_add(plan.samples);
+        let workload = Workload::prepare(scenario, tasks, &binaries.root, &logs, guardian).await?;
         let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
         let connections = Connections {
             database_url: database.engine_url.clone(),
@@ -145,9 +163,9 @@ impl Measurement {
         let client = Client::new(cluster.orchestrator_urls());
         let run_id = Uuid::new_v4().simple().to_string();
         let seen = RefCell::new(Seen::new());
-        let load = load(&client, scenario, &run_id, plan.concurrency);
+        let load = load(&client, scenario, &workload, &run_id, plan.concurrency);
         let warm_up = load.drive(0..plan.warmup, |sample| {
-            seen.borrow_mut().take(scenario, sample);
+            seen.borrow_mut().take(&workload, sample);
         });
         unless_given_up(cluster.faults(), warm_up).await?;
 
@@ -166,6 +184,7 @@ impl Measurement {
         seen.borrow_mut().warm = true;
         Ok(Measurement {
             scenario: scenario.clone(),
+            workload,
             plan,
             servers,
             database,
@@ -193,9 +212,10 @@ impl Measurement {
         progress: impl Fn(u64),
     ) -> Result<Duration, RunError> {
         let end = self.next + tasks;
-        let load = load(&self.client, &self.scenario, &self.run_id, self.plan.concurrency);
+        let concurrency = self.plan.concurrency;
+        let load = load(&self.client, &self.scenario, &self.workload, &self.run_id, concurrency);
         let take = |sample| {
-            self.seen.borrow_mut().take(&self.scenario, sample);
+            self.seen.borrow_mut().take(&self.workload, sample);
             progress(1);
         };
         self.accountant.resume(&self.client).await?;
@@ -214,8 +234,8 @@ impl Measurement {
     /// others but not timed: what the looks cost would show in their latencies, because it leaves
     /// the servers' processes cold.
     async fn account_single_tasks(&mut self, tasks: u64) -> Result<(), RunError> {
-        let load = load(&self.client, &self.scenario, &self.run_id, 1);
-        let take = |sample| self.seen.borrow_mut().check(&self.scenario, sample);
+        let load = load(&self.client, &self.scenario, &self.workload, &self.run_id, 1);
+        let take = |sample| self.seen.borrow_mut().check(&self.workload, sample);
         self.accountant.resume(&self.client).await?;
         for _ in 0..tasks {
             let number = ACCOUNTED_FROM + self.accounted;
@@ -273,10 +293,10 @@ impl Measurement {
             self.accountant.close(samples + self.accounted, own_flushes).await?;
 
         let mut connection = self.database.connect_to_engine().await?;
-        let asked = seen.asked.iter().map(String::as_str).collect();
-        let measured = seen.measured.iter().map(String::as_str).collect();
-        let expected = &self.scenario.expected;
-        let findings = audit::examine(&mut connection, expected, &asked, &measured).await?;
+        let is_measured = |number| number >= self.plan.warmup;
+        let examined =
+            audit::examine(&mut connection, &self.workload, &seen.asked, is_measured).await;
+        let findings = examined?;
         drop(connection);
         accounts.mean.step_transitions = findings.step_transitions.mean();
         accounts.mean.task_transitions = findings.task_transitions.mean();
@@ -299,7 +319,7 @@ impl Measurement {
         };
         let mut report = verdict::judge(&self.scenario, self.plan, &observations);
         if report.correct {
-            let name = format!("{}-{}.hlog", report.scenario, report.broker.name());
+            let name = format!("{}.hlog", self.plan.run_name(&self.scenario));
             let path = folder.join(&name);
             let recorder = &observations.recorder;
             std::fs::File::create(&path)
@@ -318,8 +338,7 @@ impl Seen {
         Seen {
             recorder: Recorder::new(SystemTime::now()),
             warm: false,
-            asked: BTreeSet::new(),
-            measured: BTreeSet::new(),
+            asked: BTreeMap::new(),
             wrong: Vec::new(),
             unfinished: Vec::new(),
             retries: 0,
@@ -327,28 +346,30 @@ impl Seen {
     }
 
     /// Takes a task that was timed.
-    fn take(&mut self, scenario: &Scenario, sample: Sample) {
+    fn take(&mut self, workload: &Workload, sample: Sample) {
         if self.warm && sample.outcome.is_ok() {
             self.recorder.record(sample.latency);
         }
-        self.check(scenario, sample);
+        self.check(workload, sample);
     }
 
-    /// Judges a task's answer.
-    fn check(&mut self, scenario: &Scenario, sample: Sample) {
+    /// Judges a task's answer by the right one to its own input.
+    fn check(&mut self, workload: &Workload, sample: Sample) {
         self.retries += u64::from(sample.retries);
-        let name = sample.task_uuid.unwrap_or_else(|| format!("number {}", sample.number));
+        let number = sample.number;
+        let task = sample.task_uuid.unwrap_or_else(|| format!("number {number}"));
+        let name = || workload.name(number, &task);
         match sample.outcome {
-            Err(error) => self.unfinished.push(format!("task {name}: {error}")),
+            Err(error) => self.unfinished.push(format!("task {}: {error}", name())),
             Ok(answer) => {
-                let wrong = oracle::judge_answer(&scenario.expected, &answer);
-                self.wrong.extend(wrong.into_iter().map(|wrong| (name.clone(), wrong)));
-                if self.warm {
-                    self.measured.insert(name.clone());
-                }
-                // The sets would hide that many requests share one task.
-                if !self.asked.insert(name.clone()) {
-                    self.wrong.push((name, Wrong::Repeated));
+                let wrong = match workload.expected(number) {
+                    Ok(expected) => oracle::judge_answer(&expected, &answer),
+                    Err(error) => vec![Wrong::Unjudged(error.to_string())],
+                };
+                self.wrong.extend(wrong.into_iter().map(|wrong| (name(), wrong)));
+                // The map would hide that many requests share one task.
+                if self.asked.insert(task.clone(), number).is_some() {
+                    self.wrong.push((name(), Wrong::Repeated));
                 }
             }
         }
@@ -369,11 +390,12 @@ async fn unless_given_up(
 fn load<'a>(
     client: &'a Client,
     scenario: &'a Scenario,
+    workload: &'a Workload,
     run_id: &'a str,
     concurrency: usize,
 ) -> Load<'a> {
-    let (workflow, input) = (&scenario.workflow, &scenario.input);
-    Load { client, workflow, input, run_id, concurrency }
+    let (workflow, inputs) = (&scenario.workflow, workload.inputs());
+    Load { client, workflow, inputs, run_id, concurrency }
 }
 
 fn processes(cluster: &Cluster, servers: &Servers, database: &RunDatabase) -> Processes {

@@ -148,6 +148,9 @@ pub enum Wrong {
         /// How often it became Complete.
         times: usize,
     },
+    /// There is nothing to compare the task with.
+    #[error("it cannot be judged: {0}")]
+    Unjudged(String),
     /// The task was the answer to another request already.
     #[error("the task answers more than one request")]
     Repeated,

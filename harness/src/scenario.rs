@@ -1,16 +1,48 @@
 //! Scenario files: what to run, on what, what the right answer is, and what it may cost.
+//!
+//! ```yaml
+//! name: linear_many
+//! tier: 1
+//! workflow: {namespace: rust_e2e_linear, template: mathematical_sequence}  # and a version
+//! topology: {orchestrators: 1, workers: {rust: 1}}
+//! sequential_stages: 4
+//! generator: {seed: 7, fields: {even_number: {integer: {min: 2, max: 100, step: 2}}}}
+//! oracle:
+//!   formula:
+//!     task_state: Complete
+//!     steps:
+//!       linear_step_1: {state: Complete, result: {value: "${text(even_number ^ 2)}"}}
+//!       # … and every other step
+//! items: {unit: numbers, a_task: 4}   # optional, as are budget and published
+//! ```
+//! What the tasks are given stands in one of four forms, each with its right answers: `input` with
+//! `expected`; `cases`, a list of both; `inputs` or `generator`, with an `oracle` that is a
+//! `formula` or a `program`.
+
+mod bounds;
+mod cases;
+mod expected;
+mod files;
+mod generator;
+mod read;
+mod steps;
+mod workflow;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use stepmark_workflow::state::{StepState, TaskState};
-use stepmark_workflow::yaml::{self, Diagnostic};
 
-/// One scenario, as its file states it. Unknown keys are refused at their position.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+use crate::workload::{Computed, Inputs};
+
+pub use files::{ScenarioError, files_of, load_all, read_all, select};
+pub use read::Surroundings;
+pub use steps::is_made_by;
+
+/// One scenario, as its file states it.
+#[derive(Debug, Clone)]
 pub struct Scenario {
     /// The scenario's name, unique over all tiers.
     pub name: String,
@@ -20,22 +52,22 @@ pub struct Scenario {
     pub workflow: Workflow,
     /// How many processes of which kind the figures are taken on.
     pub topology: Topology,
-    /// The context that every task is created with.
-    pub input: Value,
+    /// What the tasks are given.
+    pub inputs: Inputs,
+    /// Where the right answers come from.
+    pub oracle: Oracle,
     /// Stages that cannot overlap: the longest path, in steps.
     pub sequential_stages: u32,
-    /// What a right answer looks like.
-    pub expected: Expected,
+    /// What a task is so many of, where tasks are not what a reader wants counted.
+    pub items: Option<Items>,
     /// What a task may cost.
-    #[serde(default)]
     pub budget: Budget,
     /// The figures that were published for this scenario.
     pub published: Option<Published>,
 }
 
 /// A workflow template, by name.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Workflow {
     /// The template's namespace.
     pub namespace: String,
@@ -46,14 +78,16 @@ pub struct Workflow {
 }
 
 /// A language that workers are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Language {
     /// Handlers in Rust, linked with the worker core.
     Rust,
 }
 
 impl Language {
+    /// Every language.
+    pub const ALL: &'static [Language] = &[Language::Rust];
+
     /// The language's name as it stands in files and reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -63,8 +97,7 @@ impl Language {
 }
 
 /// The processes of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     /// Number of orchestrator processes.
     pub orchestrators: u32,
@@ -72,8 +105,37 @@ pub struct Topology {
     pub workers: BTreeMap<Language, u32>,
 }
 
-/// The right answer.
-#[derive(Debug, Clone, Deserialize)]
+/// Where the right answers come from.
+#[derive(Debug, Clone)]
+pub enum Oracle {
+    /// One for each input, in the same order.
+    Table(Vec<Expected>),
+    /// Formulas over the input.
+    Formula(Computed),
+    /// A program that is asked once a run.
+    Program(Program),
+}
+
+/// A program that answers with one [`Expected`] as JSON a line to one input a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The program and its arguments; it runs with the project's root as its folder.
+    pub command: Vec<String>,
+    /// How long it may take for all inputs of a run.
+    pub timeout: Duration,
+}
+
+/// What a task consists of, for a figure of throughput that says more than tasks a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Items {
+    /// What they are called, in the plural.
+    pub unit: String,
+    /// How many of them a task has.
+    pub a_task: u64,
+}
+
+/// The right answer. As JSON it is what an oracle's program answers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// The state that every task ends in.
@@ -83,7 +145,7 @@ pub struct Expected {
 }
 
 /// The right answer of one step.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedStep {
     /// The state that the step ends in.
@@ -93,8 +155,7 @@ pub struct ExpectedStep {
 }
 
 /// Bounds on the work of one fault-free task. What is absent is measured and not judged.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default)]
 pub struct Budget {
     /// State transitions of steps, from the audit.
     pub step_transitions: Option<Bound>,
@@ -111,8 +172,7 @@ pub struct Budget {
 }
 
 /// A bound on a count, both ends included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bound {
     /// The only count allowed.
     pub exactly: Option<f64>,
@@ -123,8 +183,7 @@ pub struct Bound {
 }
 
 /// A latency bound by broker, as a multiple of the durable commit.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy)]
 pub struct LatencyCommits {
     /// The bound on PGMQ.
     pub pgmq: LatencyBound,
@@ -133,8 +192,7 @@ pub struct LatencyCommits {
 }
 
 /// A latency bound with room for the machine's noise, and what the engine is built to reach.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy)]
 pub struct LatencyBound {
     /// The highest multiple allowed: above it the budget is broken.
     pub max: f64,
@@ -143,8 +201,7 @@ pub struct LatencyBound {
 }
 
 /// Figures of the published benchmark: other hardware, shown for orientation only.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Published {
     /// What the figures are labelled with wherever they are shown.
     pub label: String,
@@ -157,121 +214,10 @@ pub struct Published {
 }
 
 /// A closed range.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
     /// The lower end.
     pub min: f64,
     /// The upper end.
     pub max: f64,
-}
-
-/// Why the scenario files cannot be used. Trying again does not help.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    /// The file is not a scenario; the message has its position.
-    #[error("{0}")]
-    Malformed(Box<Diagnostic>),
-    /// The file or folder cannot be read.
-    #[error("{path}: {error}")]
-    Unreadable {
-        /// What was to be read.
-        path: PathBuf,
-        /// Why it was not.
-        error: std::io::Error,
-    },
-    /// Two files carry the same scenario name.
-    #[error("{second}: the scenario {name} is defined in {first} already")]
-    Twice {
-        /// The scenario's name.
-        name: String,
-        /// The file that came first.
-        first: PathBuf,
-        /// The file that came second.
-        second: PathBuf,
-    },
-    /// No file has a scenario of that name.
-    #[error("no scenario named {name}; there are: {known}")]
-    Unknown {
-        /// The name asked for.
-        name: String,
-        /// The names that exist.
-        known: String,
-    },
-    /// No scenario belongs to the tier.
-    #[error("no scenario of tier {0}")]
-    EmptyTier(u8),
-}
-
-impl Scenario {
-    /// Reads a scenario from YAML text; `source_name` stands in error messages.
-    ///
-    /// # Errors
-    /// The text is not YAML, has an unknown key, or a value of the wrong type.
-    pub fn parse(source_name: &str, text: &str) -> Result<Scenario, ScenarioError> {
-        yaml::parse(source_name, text).map_err(|error| ScenarioError::Malformed(Box::new(error)))
-    }
-}
-
-/// Reads every scenario below `folder` (its subfolders are the tiers), sorted by tier and name.
-///
-/// # Errors
-/// A file is unreadable or malformed, or a name is used twice.
-pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
-    let mut found: BTreeMap<String, (PathBuf, Scenario)> = BTreeMap::new();
-    for tier in entries(folder)? {
-        let is_tier = tier.file_name().is_some_and(|n| n.to_string_lossy().starts_with("tier"));
-        if !is_tier || !tier.is_dir() {
-            continue;
-        }
-        for path in entries(&tier)? {
-            if path.extension().is_none_or(|extension| extension != "yaml") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| ScenarioError::Unreadable { path: path.clone(), error })?;
-            let scenario = Scenario::parse(&path.display().to_string(), &text)?;
-            if let Some((first, _)) = found.get(&scenario.name) {
-                let (name, first) = (scenario.name, first.clone());
-                return Err(ScenarioError::Twice { name, first, second: path });
-            }
-            found.insert(scenario.name.clone(), (path, scenario));
-        }
-    }
-    let mut scenarios: Vec<Scenario> = found.into_values().map(|(_, s)| s).collect();
-    // Within a tier the longest line comes first: the others are read against it.
-    scenarios.sort_by(|a, b| (a.tier, b.sequential_stages).cmp(&(b.tier, a.sequential_stages)));
-    Ok(scenarios)
-}
-
-/// Picks the scenarios that a run was asked for.
-///
-/// # Errors
-/// A name or tier that no file has.
-pub fn select(
-    all: Vec<Scenario>,
-    tier: Option<u8>,
-    names: &[String],
-) -> Result<Vec<Scenario>, ScenarioError> {
-    if let Some(name) = names.iter().find(|name| !all.iter().any(|s| &s.name == *name)) {
-        let known = all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(ScenarioError::Unknown { name: name.clone(), known });
-    }
-    let wanted = |s: &Scenario| {
-        tier.is_none_or(|tier| s.tier == tier) && (names.is_empty() || names.contains(&s.name))
-    };
-    let picked: Vec<Scenario> = all.into_iter().filter(wanted).collect();
-    match (picked.is_empty(), tier) {
-        (true, Some(tier)) => Err(ScenarioError::EmptyTier(tier)),
-        _ => Ok(picked),
-    }
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
-    let unreadable = |error| ScenarioError::Unreadable { path: folder.to_path_buf(), error };
-    let mut paths = std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
-        .map_err(unreadable)?;
-    paths.sort();
-    Ok(paths)
 }

@@ -25,6 +25,19 @@ pub struct Plan {
     pub concurrency: usize,
     /// Tasks before the measurement.
     pub warmup: u64,
+    /// Tasks that are going to be measured; a guess where nobody can tell. An oracle's program is
+    /// asked for so many answers beforehand.
+    pub samples: u64,
+}
+
+impl Plan {
+    /// What the files of a run are called: scenario, broker, and the concurrency if it is not 1.
+    pub fn run_name(&self, scenario: &Scenario) -> String {
+        match self.concurrency {
+            1 => format!("{}-{}", scenario.name, self.broker.name()),
+            many => format!("{}-{}-{many}", scenario.name, self.broker.name()),
+        }
+    }
 }
 
 /// Everything that a run saw.
@@ -116,6 +129,8 @@ pub struct RunReport {
     pub stage_ms: Option<f64>,
     /// Tasks completed a second while load was on.
     pub throughput_per_s: Option<f64>,
+    /// The same in what tasks consist of, where the scenario says what that is.
+    pub items: Option<ItemsRate>,
     /// Mean work of a task.
     pub work: Work,
     /// Spreads of the counts that were taken task by task.
@@ -130,6 +145,15 @@ pub struct RunReport {
     pub reference: Option<Reference>,
     /// The file with the latencies' histogram, beside the report.
     pub hlog: Option<String>,
+}
+
+/// Throughput in what tasks consist of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ItemsRate {
+    /// What is counted, in the plural.
+    pub unit: String,
+    /// So many of them a second while load was on.
+    pub per_s: f64,
 }
 
 /// The published figures, which come from other hardware.
@@ -168,6 +192,7 @@ pub fn judge(scenario: &Scenario, plan: Plan, seen: &Observations) -> RunReport 
         latency_commits: LatencyMs::default(),
         stage_ms: None,
         throughput_per_s: None,
+        items: None,
         work: Work::default(),
         work_each: BTreeMap::new(),
         cpu_ms_by_process: BTreeMap::new(),
@@ -202,6 +227,9 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     report.stage_ms = latency.p50.map(|p50| p50 / f64::from(scenario.sequential_stages));
     let seconds = seen.busy.as_secs_f64();
     report.throughput_per_s = (seconds > 0.0).then(|| report.samples as f64 / seconds);
+    report.items = scenario.items.as_ref().zip(report.throughput_per_s).map(|(items, tasks)| {
+        ItemsRate { unit: items.unit.clone(), per_s: tasks * items.a_task as f64 }
+    });
     report.work = seen.accounts.mean.clone();
     report.work_each = seen.accounts.each.clone();
     report.cpu_ms_by_process = seen.accounts.cpu_ms_by_process.clone();

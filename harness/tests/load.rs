@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use stepmark_harness::client::Client;
 use stepmark_harness::load::{Load, LoadError, Sample};
 use stepmark_harness::scenario::Workflow;
+use stepmark_harness::workload::Inputs;
 use stepmark_workflow::state::TaskState;
 
 /// What the API answers, call by call; the last answer is repeated.
@@ -25,6 +26,7 @@ struct Script {
     gets: Vec<(u16, Value)>,
     delay: Duration,
     keys: Vec<String>,
+    places: Vec<Value>,
     under_way: usize,
     under_way_max: usize,
 }
@@ -43,6 +45,7 @@ fn next(answers: &mut Vec<(u16, Value)>) -> Response {
 async fn create(State(script): State<Shared>, Json(body): Json<Value>) -> Response {
     let mut script = script.lock().unwrap();
     script.keys.push(body["idempotency_key"].as_str().unwrap().to_owned());
+    script.places.push(body["context"]["place"].clone());
     script.under_way += 1;
     script.under_way_max = script.under_way_max.max(script.under_way);
     next(&mut script.posts)
@@ -70,8 +73,8 @@ async fn play(script: Script) -> (String, Shared) {
 
 async fn drive(client: &Client, tasks: u64, concurrency: usize) -> Vec<Sample> {
     let workflow = Workflow { namespace: "n".into(), template: "t".into(), version: None };
-    let (input, run_id) = (json!({}), "run");
-    let load = Load { client, workflow: &workflow, input: &input, run_id, concurrency };
+    let inputs = Inputs::list(vec![json!({"place": 0}), json!({"place": 1})]);
+    let load = Load { client, workflow: &workflow, inputs: &inputs, run_id: "run", concurrency };
     let samples = RefCell::new(Vec::new());
     load.drive(0..tasks, |sample| samples.borrow_mut().push(sample)).await;
     samples.into_inner()
@@ -163,6 +166,18 @@ async fn the_clock_covers_the_wait_and_every_client_waits_for_its_own_task() {
     let script = script.lock().unwrap();
     assert_eq!(script.under_way_max, 8);
     assert_eq!(script.keys.iter().collect::<BTreeSet<_>>().len(), 40);
+}
+
+#[tokio::test]
+async fn each_task_is_given_the_input_of_its_number_at_every_try() {
+    let posts =
+        vec![(201, task("StepsInProcess")), (503, json!({})), (201, task("StepsInProcess"))];
+    let gets = vec![(200, task("Complete"))];
+    let (url, script) = play(Script { posts, gets, under_way: 8, ..Script::default() }).await;
+    drive(&Client::new(vec![url]), 3, 1).await;
+    let script = script.lock().unwrap();
+    assert_eq!(script.keys, ["run-0", "run-1", "run-1", "run-2"]);
+    assert_eq!(script.places, [0, 1, 1, 0]);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use serde::Deserialize;
+use serde_json::json;
 use stepmark_workflow::Template;
-use stepmark_workflow::yaml::{self, Diagnostic, Findings, Location, Spanned};
+use stepmark_workflow::yaml::{self, Diagnostic, Fields, Findings, Location, Node, Spanned};
 
 const DIAMOND: &str = include_str!("../../../fixtures/workflows/diamond_pattern.yaml");
 
@@ -79,6 +80,58 @@ fn words_that_older_yaml_took_for_truth_values_are_texts() {
     let steps = "[{name: y, handler: no}, {name: n, handler: off, depends_on: [y]}]";
     let text = format!("{{namespace: on, name: yes, steps: {steps}}}");
     assert_eq!(Template::parse("t.yaml", &text).unwrap().steps[1].name, "n");
+}
+
+/// What reading a document's root with `read` gives, and the errors that it notes.
+fn reading<T>(text: &str, read: impl FnOnce(&Node, &mut Findings<'_>) -> T) -> (T, Vec<String>) {
+    let root = yaml::parse_node("s.yaml", text).unwrap();
+    let mut findings = Findings::new("s.yaml", text);
+    let value = read(&root, &mut findings);
+    let found = findings.into_result().err().unwrap_or_default();
+    let shown = found.iter().map(|d| {
+        let hint = d.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}:{}: {}{hint}", d.line, d.column, d.message)
+    });
+    (value, shown.collect())
+}
+
+#[test]
+fn any_value_is_json_exactly_or_an_error() {
+    let text = "{a: [1, -2, 1.5, true, ~, x], b: {c: 18446744073709551615}}";
+    let (json, errors) = reading(text, |root, findings| root.json("input", findings));
+    let exact = json!({"a": [1, -2, 1.5, true, null, "x"], "b": {"c": u64::MAX}});
+    assert_eq!((json, errors), (Some(exact), vec![]));
+
+    let text = "a: 18446744073709551616\nb: {c: 1, c: 2}\n";
+    let (json, errors) = reading(text, |root, findings| root.json("input", findings));
+    let too_large = "1:4: input has the number 18446744073709552000, which no JSON number holds \
+                     exactly (put it between quotes to make it a text)";
+    assert_eq!(json, None);
+    assert_eq!(errors, [too_large, "2:11: `c` is given twice"]);
+}
+
+#[test]
+fn numbers_have_bounds_and_choices_are_suggested() {
+    let number = |text: &str| reading(text, |root, f| root.number("max", 0.0, 10.0, f));
+    assert_eq!(number("2.5"), (Some(2.5), vec![]));
+    assert_eq!(number("10"), (Some(10.0), vec![]));
+    assert_eq!(number("-1"), (None, vec!["1:1: max must be from 0 to 10, not -1".to_owned()]));
+    assert_eq!(number("x").1, ["1:1: max must be a number, not the text `x`"]);
+    let state = |text: &str| {
+        reading(text, |root, f| root.choice("state", [("Complete", "Complete")].into_iter(), f))
+    };
+    assert_eq!(state("Complete"), (Some("Complete"), vec![]));
+    assert_eq!(state("Complet").1, ["1:1: unknown state `Complet` (did you mean `Complete`?)"]);
+    assert_eq!(state("Gone").1, ["1:1: state can't be `Gone` (it is one of: Complete)"]);
+}
+
+#[test]
+fn a_field_knows_where_its_name_stands() {
+    let ((), errors) = reading("a:\n  - 1\n", |root, findings| {
+        let fields = Fields::read(root, "it", &["a"], findings).unwrap();
+        findings.error(fields.at("a"), "here");
+    });
+    assert_eq!(errors, ["1:1: here"]);
 }
 
 proptest! {

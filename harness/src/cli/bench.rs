@@ -25,10 +25,11 @@ pub(super) struct BenchArgs {
     /// The broker that messages travel through.
     #[arg(long, value_enum, default_value = "both")]
     broker: Brokers,
-    /// Tasks under way at any moment. With 1, the work of each single task is accounted.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Tasks under way at any moment; may be given several times, for a run each. With 1, the work
+    /// of each single task is accounted.
+    #[arg(long, value_name = "N", default_values_t = [1])]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
-    concurrency: u16,
+    concurrency: Vec<u16>,
     /// Tasks that are measured. P95 is given from 200 on, P99 from 1000 on.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
@@ -54,6 +55,21 @@ enum Brokers {
     Both,
 }
 
+impl BenchArgs {
+    /// A plan for each concurrency, in the order given; one that is given twice is one.
+    fn plans(&self, broker: Broker) -> Vec<Plan> {
+        let mut concurrencies: Vec<usize> = Vec::new();
+        for concurrency in self.concurrency.iter().copied().map(usize::from) {
+            if !concurrencies.contains(&concurrency) {
+                concurrencies.push(concurrency);
+            }
+        }
+        let (warmup, samples) = (self.warmup, self.samples);
+        let plan = |concurrency| Plan { broker, concurrency, warmup, samples };
+        concurrencies.into_iter().map(plan).collect()
+    }
+}
+
 /// Why not every run was begun.
 enum BrokenOff {
     Interrupted,
@@ -63,7 +79,7 @@ enum BrokenOff {
 pub(super) async fn run(args: BenchArgs) -> u8 {
     let root = root();
     let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
-    let scenarios = scenario::load_all(&folder)
+    let scenarios = scenario::load_all(&root, &folder)
         .and_then(|all| scenario::select(all, args.tier, &args.scenario));
     let scenarios = match scenarios {
         Ok(scenarios) => scenarios,
@@ -114,7 +130,7 @@ async fn open(args: &BenchArgs, folder: &Path) -> Result<Suite, SuiteError> {
     Suite::open(binaries, args.environment.choice(), folder).await
 }
 
-/// Runs every scenario on every broker. An error is one of the environment.
+/// Runs every scenario on every broker at every concurrency. An error is one of the environment.
 async fn measure(
     suite: &mut Suite,
     args: &BenchArgs,
@@ -126,36 +142,33 @@ async fn measure(
         Brokers::Both => &[Broker::Pgmq, Broker::Rabbitmq],
     };
     for broker in brokers {
-        let plan = Plan {
-            broker: *broker,
-            concurrency: usize::from(args.concurrency),
-            warmup: args.warmup,
-        };
+        let plans = args.plans(*broker);
+        let runs = || scenarios.iter().flat_map(|s| plans.iter().map(move |plan| (s, *plan)));
         // One broker of two that is missing leaves a report that says so, and is incomplete.
         if let Err(error) = suite.servers(*broker).await {
             if brokers.len() == 1 {
                 return Err(error.to_string());
             }
-            for scenario in scenarios {
+            for (scenario, plan) in runs() {
                 suite.add_missing(scenario, plan, &error.to_string());
             }
             continue;
         }
-        for scenario in scenarios {
-            run_one(suite, scenario, plan, args.samples).await?;
+        for (scenario, plan) in runs() {
+            run_one(suite, scenario, plan).await?;
         }
     }
     Ok(())
 }
 
-async fn run_one(
-    suite: &mut Suite,
-    scenario: &Scenario,
-    plan: Plan,
-    samples: u64,
-) -> Result<(), String> {
+async fn run_one(suite: &mut Suite, scenario: &Scenario, plan: Plan) -> Result<(), String> {
     let mut progress = Progress::new();
-    let name = format!("{} on {}", scenario.name, plan.broker.name());
+    let samples = plan.samples;
+    let at_once = match plan.concurrency {
+        1 => String::new(),
+        many => format!(", {many} at once"),
+    };
+    let name = format!("{} on {}{at_once}", scenario.name, plan.broker.name());
     progress.say(&format!("{name}: cluster, warm-up, floor"));
     let mut run = match suite.start(scenario, plan).await {
         Ok(run) => run,

@@ -5,6 +5,7 @@
 mod bench;
 mod doctor;
 mod root;
+mod scenario;
 mod up;
 mod workflow;
 
@@ -45,6 +46,9 @@ enum Command {
     Up(up::UpArgs),
     /// Say what this machine has, what is missing, and what each backend would use.
     Doctor(EnvironmentArgs),
+    /// Check and list scenarios.
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
     /// Check, draw and plan workflow templates.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
@@ -123,6 +127,7 @@ pub fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
+            Command::Scenario(command) => scenario::run(&command),
             Command::Workflow(command) => workflow::run(&command),
         }
     });

@@ -226,9 +226,18 @@ impl Supervisor {
     }
 }
 
+/// Takes the variables of stepmark from what a program is given: what a user has set for the
+/// harness, or forgotten, must not change what it does, and may hold the passwords of servers.
+pub(crate) fn without_own_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"STEPMARK_") {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Starts the program and waits for the line that says where it listens. Of the variables of
-/// stepmark it is given its own and no others: what a user has set for the harness, or forgotten,
-/// must not change what is measured.
+/// stepmark it is given its own and no others.
 async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String), ClusterError> {
     let name = || program.name.clone();
     let log =
@@ -239,11 +248,7 @@ async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String
         |error| ClusterError::Spawn { name: name(), path: program.path.clone(), error };
     let command = guardian.command(&program.path, Ending::Kill).map_err(spawn_error)?;
     let mut command = Command::from(command);
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"STEPMARK_") {
-            command.env_remove(name);
-        }
-    }
+    without_own_variables(&mut command);
     let mut child = command
         .envs(&program.environment)
         .stdout(Stdio::piped())

@@ -16,6 +16,7 @@ use crate::broker::Broker;
 use crate::scenario::{Language, Topology};
 
 use instance::Program;
+pub(crate) use instance::without_own_variables;
 pub use instance::{ClusterError, Instance};
 
 /// What the processes are told of the servers.

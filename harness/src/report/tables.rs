@@ -21,9 +21,10 @@ pub(super) fn all(report: &Report) -> Vec<Table> {
 }
 
 fn latencies(report: &Report) -> Table {
-    let header = vec![
+    let mut header = vec![
         "scenario",
         "broker",
+        "at once",
         "n",
         "P50",
         "P95",
@@ -40,6 +41,7 @@ fn latencies(report: &Report) -> Table {
         vec![
             run.scenario.clone(),
             run.broker.name().to_owned(),
+            run.concurrency.to_string(),
             run.samples.to_string(),
             number(p50, 2),
             number(p95, 2),
@@ -52,21 +54,30 @@ fn latencies(report: &Report) -> Table {
             verdict(run).to_owned(),
         ]
     };
-    let load = report.runs.first().map_or(1, |run| run.concurrency);
-    let mut title = format!(
-        "Latency in ms, {load} at a time (closed loop), from before the request is sent until the \
-         caller knows of Complete"
-    );
+    let mut rows: Vec<Vec<String>> = report.runs.iter().map(row).collect();
+    if report.runs.iter().any(|run| run.items.is_some()) {
+        let place = header.iter().position(|name| *name == "tasks/s").map_or(0, |place| place + 1);
+        header.insert(place, "items/s");
+        for (row, run) in rows.iter_mut().zip(&report.runs) {
+            let items = run.items.as_ref();
+            let cell = items.map(|items| format!("{:.0} {}", items.per_s, items.unit));
+            row.insert(place, cell.unwrap_or_else(|| NONE.to_owned()));
+        }
+    }
+    let mut title = "Latency in ms with so many tasks at once (closed loop), from before the \
+                     request is sent until the caller knows of Complete"
+        .to_owned();
     if let Some(reference) = report.runs.iter().find_map(|run| run.reference.as_ref()) {
         title.push_str(&format!("\nP50 beside it: {}", reference.label));
     }
-    Table { title, header, rows: report.runs.iter().map(row).collect() }
+    Table { title, header, rows }
 }
 
 fn work(report: &Report) -> Table {
     let header = vec![
         "scenario",
         "broker",
+        "at once",
         "step trans.",
         "task trans.",
         "messages",
@@ -94,6 +105,7 @@ fn work(report: &Report) -> Table {
         vec![
             run.scenario.clone(),
             run.broker.name().to_owned(),
+            run.concurrency.to_string(),
             cell("step_transitions", work.step_transitions, None),
             cell("task_transitions", work.task_transitions, text_transitions),
             cell("messages", work.messages, None),
@@ -118,6 +130,7 @@ fn floors(report: &Report) -> Table {
     let header = vec![
         "scenario",
         "broker",
+        "at once",
         "durable commit",
         "SQL round trip",
         "broker hop",
@@ -130,6 +143,7 @@ fn floors(report: &Report) -> Table {
         vec![
             run.scenario.clone(),
             run.broker.name().to_owned(),
+            run.concurrency.to_string(),
             number(floor.median.commit_ms, 3),
             number(floor.median.sql_round_trip_ms, 3),
             number(floor.median.broker_hop_ms, 3),
@@ -152,10 +166,16 @@ pub(super) fn verdict(run: &RunReport) -> &'static str {
     }
 }
 
+/// The run among the others, for people.
+fn name(run: &RunReport) -> String {
+    let name = format!("{} on {}", run.scenario, run.broker.name());
+    if run.concurrency == 1 { name } else { format!("{name}, {} at once", run.concurrency) }
+}
+
 /// The problems and notes of all runs, a line each.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
     let lines = |run: &RunReport| {
-        let name = format!("{} on {}", run.scenario, run.broker.name());
+        let name = name(run);
         let verdict = verdict(run);
         let problems = run.problems.iter().map(|text| format!("{name}: {verdict}: {text}"));
         let notes = run.notes.iter().map(|text| format!("{name}: note: {text}"));

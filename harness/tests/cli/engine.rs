@@ -9,7 +9,9 @@ use std::sync::Once;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::forms;
 use crate::program::{Program, bench, build, stepmark};
+use crate::scenario::FORMS;
 
 /// `stepmark bench` with the engine of this tree, built as the tests are.
 fn bench_engine(name: &str) -> Program {
@@ -86,6 +88,18 @@ fn all_shapes_are_right_on_both_brokers_with_the_exact_counts() {
         assert_eq!(run["work"]["messages"], 2.0 * steps, "{run}");
         assert!(run["work"]["sql_statements"].as_f64().unwrap() > 5.0, "{run}");
         assert!(run["cpu_ms_by_process"]["postgres"].as_f64().unwrap() > 0.0, "{run}");
+    }
+}
+
+#[test]
+fn inputs_from_a_seed_are_answered_by_the_engine_as_formulas_say_one_by_one_and_under_load() {
+    let mut program = with_engine(forms::bench("engine_generated", FORMS));
+    program.command.args(["--scenario", "generated", "--samples", "300"]);
+    program.command.args(["--concurrency", "1", "--concurrency", "16"]);
+    let finished = program.output();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for run in finished.runs() {
+        assert_eq!((&run["correct"], &run["samples"]), (&true.into(), &300.into()), "{run}");
     }
 }
 

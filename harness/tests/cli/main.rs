@@ -7,7 +7,9 @@
 
 mod ends;
 mod engine;
+mod forms;
 mod input;
 mod program;
 mod runs;
+mod scenario;
 mod workflow;

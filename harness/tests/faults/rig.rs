@@ -1,7 +1,7 @@
 //! A cluster of this build on servers of its own, under load, with its answers checked.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -18,6 +18,7 @@ use stepmark_harness::environment::RunDatabase;
 use stepmark_harness::load::{Load, Sample};
 use stepmark_harness::oracle;
 use stepmark_harness::scenario::{self, Scenario};
+use stepmark_harness::workload::Workload;
 use stepmark_servers::{
     Ending, Guardian, Postgres, PostgresBinaries, PostgresOptions, RabbitMq, RabbitMqBinaries,
     RabbitMqOptions,
@@ -40,6 +41,7 @@ pub struct Rig {
     connections: Connections,
     binaries: Binaries,
     scenario: Scenario,
+    workload: Workload,
     folder: PathBuf,
     guardian: Arc<Guardian>,
     ended: RefCell<Vec<Sample>>,
@@ -71,9 +73,11 @@ impl Rig {
             ]),
         };
         let binaries = build();
-        let scenarios = scenario::load_all(&binaries.root.join("scenarios")).unwrap();
+        let scenarios = scenario::load_all(&binaries.root, &binaries.root.join("scenarios"));
         let names = ["diamond_rust".to_owned()];
-        let scenario = scenario::select(scenarios, None, &names).unwrap().remove(0);
+        let scenario = scenario::select(scenarios.unwrap(), None, &names).unwrap().remove(0);
+        let workload = Workload::prepare(&scenario, TASKS, &binaries.root, &folder, &guardian);
+        let workload = workload.await.unwrap();
         let started =
             Cluster::start(&binaries, &scenario.topology, &connections, &folder, &guardian);
         Rig {
@@ -84,6 +88,7 @@ impl Rig {
             connections,
             binaries,
             scenario,
+            workload,
             folder,
             guardian,
             ended: RefCell::default(),
@@ -97,7 +102,7 @@ impl Rig {
         let load = Load {
             client: &client,
             workflow: &self.scenario.workflow,
-            input: &self.scenario.input,
+            inputs: self.workload.inputs(),
             run_id: "faults",
             concurrency: CONCURRENCY,
         };
@@ -117,13 +122,14 @@ impl Rig {
         assert!(ended.len() as u64 >= TASKS, "{} tasks ended", ended.len());
         for sample in &ended {
             let answer = sample.outcome.as_ref().unwrap_or_else(|error| panic!("{error}"));
-            let wrong = oracle::judge_answer(&self.scenario.expected, answer);
+            let expected = self.workload.expected(sample.number).unwrap();
+            let wrong = oracle::judge_answer(&expected, answer);
             assert!(wrong.is_empty(), "{wrong:?}");
         }
-        let asked: BTreeSet<&str> =
-            ended.iter().filter_map(|sample| sample.task_uuid.as_deref()).collect();
+        let numbered = |sample: &Sample| Some((sample.task_uuid.clone()?, sample.number));
+        let asked: BTreeMap<String, u64> = ended.iter().filter_map(numbered).collect();
         let mut sql = self.sql().await;
-        let findings = audit::examine(&mut sql, &self.scenario.expected, &asked, &asked);
+        let findings = audit::examine(&mut sql, &self.workload, &asked, |_| true);
         assert_eq!(findings.await.unwrap().wrong, vec![]);
         // Each accepted outcome is applied once, and no step has more than one.
         let steps = self.count("workflow_steps").await;

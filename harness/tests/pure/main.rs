@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod formula;
 mod house;
 mod oracle;
 mod played;
 mod reports;
 mod scenarios;
 mod verdicts;
+mod workload;

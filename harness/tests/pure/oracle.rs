@@ -4,18 +4,18 @@ use serde_json::json;
 use stepmark_harness::oracle::{Wrong, judge_answer, judge_presence, judge_record};
 use stepmark_workflow::state::{StepState, TaskState};
 
-use crate::played::{answer, history, linear, record};
+use crate::played::{answer, expected, history, record};
 
 #[test]
 fn a_right_task_is_right_in_the_answer_and_in_the_database() {
-    let expected = linear().expected;
+    let expected = expected();
     assert_eq!(judge_record(&expected, &record()), []);
     assert_eq!(judge_answer(&expected, &answer()), []);
 }
 
 #[test]
 fn one_wrong_digit_in_one_result_is_found_on_both_sides() {
-    let expected = linear().expected;
+    let expected = expected();
     let (mut task, mut told) = (record(), answer());
     task.steps[2].result = Some(json!({"value": "1679617"}));
     told.steps[2].result = task.steps[2].result.clone();
@@ -32,14 +32,14 @@ fn one_wrong_digit_in_one_result_is_found_on_both_sides() {
 fn a_number_is_not_taken_for_the_decimal_string() {
     let mut told = answer();
     told.steps[0].result = Some(json!({"value": 36}));
-    assert_eq!(judge_answer(&linear().expected, &told).len(), 1);
+    assert_eq!(judge_answer(&expected(), &told).len(), 1);
 }
 
 #[test]
 fn a_missing_and_a_stray_step_are_both_named() {
     let mut task = record();
     task.steps[3].name = "linear_step_5".to_owned();
-    let wrong = judge_record(&linear().expected, &task);
+    let wrong = judge_record(&expected(), &task);
     assert!(wrong.contains(&Wrong::StepMissing("linear_step_4".to_owned())));
     assert!(wrong.contains(&Wrong::StepStray("linear_step_5".to_owned())));
 }
@@ -48,8 +48,8 @@ fn a_missing_and_a_stray_step_are_both_named() {
 fn a_task_that_is_not_complete_is_wrong_even_if_all_its_steps_are() {
     let mut told = answer();
     told.state = TaskState::Error;
-    let (expected, actual) = (TaskState::Complete, TaskState::Error);
-    assert_eq!(judge_answer(&linear().expected, &told), [Wrong::TaskState { expected, actual }]);
+    let wrong = Wrong::TaskState { expected: TaskState::Complete, actual: TaskState::Error };
+    assert_eq!(judge_answer(&expected(), &told), [wrong]);
 }
 
 #[test]
@@ -58,14 +58,14 @@ fn a_gap_in_the_audit_is_found() {
     task.steps[1].transitions.remove(1);
     let of = "linear_step_2".to_owned();
     let wrong = Wrong::AuditGap { of, found: 3, expected: 2 };
-    assert_eq!(judge_record(&linear().expected, &task), [wrong]);
+    assert_eq!(judge_record(&expected(), &task), [wrong]);
 }
 
 #[test]
 fn a_transition_that_starts_elsewhere_is_found() {
     let mut task = record();
     task.transitions[5].from = TaskState::Initializing;
-    let wrong = judge_record(&linear().expected, &task);
+    let wrong = judge_record(&expected(), &task);
     assert!(matches!(&wrong[..], [Wrong::AuditBroken { of, .. }] if of == "task"), "{wrong:?}");
 }
 
@@ -73,7 +73,7 @@ fn a_transition_that_starts_elsewhere_is_found() {
 fn a_transition_that_the_table_of_states_does_not_have_is_found() {
     let mut task = record();
     task.steps[0].transitions = history(&[StepState::Pending, StepState::Complete]);
-    let wrong = judge_record(&linear().expected, &task);
+    let wrong = judge_record(&expected(), &task);
     assert!(matches!(&wrong[..], [Wrong::AuditForbidden { .. }]), "{wrong:?}");
 }
 
@@ -81,7 +81,7 @@ fn a_transition_that_the_table_of_states_does_not_have_is_found() {
 fn an_audit_that_does_not_lead_to_the_current_state_is_found() {
     let mut task = record();
     task.steps[0].transitions.pop();
-    let wrong = judge_record(&linear().expected, &task);
+    let wrong = judge_record(&expected(), &task);
     assert!(matches!(&wrong[..], [Wrong::AuditBroken { .. }]), "{wrong:?}");
 }
 
@@ -104,7 +104,7 @@ fn a_step_whose_retry_is_in_the_audit_is_right_all_the_same() {
         EnqueuedForOrchestration,
         Complete,
     ]);
-    assert_eq!(judge_record(&linear().expected, &task), []);
+    assert_eq!(judge_record(&expected(), &task), []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use stepmark_harness::broker::Broker;
 use stepmark_harness::floor::{Floor, FloorSummary};
 use stepmark_harness::oracle::{Answer, StepRecord, TaskRecord, Transition};
 use stepmark_harness::recorder::Recorder;
-use stepmark_harness::scenario::Scenario;
+use stepmark_harness::scenario::{Expected, Oracle, Scenario};
 use stepmark_harness::verdict::{Observations, Plan};
 use stepmark_harness::work::{Accounts, Spread, Work};
 use stepmark_workflow::state::{StepState, TaskState};
@@ -13,11 +13,19 @@ use stepmark_workflow::state::{StepState, TaskState};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-pub const PLAN: Plan = Plan { broker: Broker::Pgmq, concurrency: 1, warmup: 10 };
+pub const PLAN: Plan = Plan { broker: Broker::Pgmq, concurrency: 1, warmup: 10, samples: 200 };
 
 pub fn linear() -> Scenario {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/tier1/linear_rust.yaml");
     Scenario::parse(file, &std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// The right answer to the linear scenario's one input.
+pub fn expected() -> Expected {
+    match linear().oracle {
+        Oracle::Table(table) => table[0].clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 pub fn record() -> TaskRecord {

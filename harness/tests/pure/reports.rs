@@ -4,7 +4,8 @@ use stepmark_harness::report::{
     Disk, Environment, Format, Git, Json, Machine, Markdown, Report, SCHEMA_VERSION, ServerFacts,
     Terminal,
 };
-use stepmark_harness::verdict::{Observations, judge};
+use stepmark_harness::scenario::Items;
+use stepmark_harness::verdict::{Observations, Plan, judge};
 
 use crate::played::{PLAN, linear, observations};
 
@@ -60,6 +61,30 @@ fn markdown_shows_the_same() {
 #[test]
 fn json_has_everything() {
     insta::assert_snapshot!("report.json", Json.render(&report()));
+}
+
+#[test]
+fn items_and_several_concurrencies_are_told_apart_in_every_table() {
+    let mut report = report();
+    let under_load = Plan { concurrency: 64, ..PLAN };
+    let mut scenario = linear();
+    scenario.items = Some(Items { unit: "rows".to_owned(), a_task: 1_000 });
+    report.runs.push(judge(&scenario, under_load, &observations(200)));
+    report.runs[2].notes.push("a note".to_owned());
+    insta::assert_snapshot!("items.txt", Terminal.render(&report));
+    let json = serde_json::to_value(&report.runs[2]).unwrap();
+    assert_eq!(json["items"], serde_json::json!({"unit": "rows", "per_s": 200_000.0}));
+    // The latency's budget is for one task at a time.
+    let names: Vec<_> = report.runs[2].budget.iter().map(|line| line.name).collect();
+    assert!(!names.contains(&"p50_latency_commits"), "{names:?}");
+}
+
+#[test]
+fn an_invalid_run_has_no_items() {
+    let mut scenario = linear();
+    scenario.items = Some(Items { unit: "rows".to_owned(), a_task: 1_000 });
+    let report = judge(&scenario, PLAN, &Observations::failed(vec!["a fault".to_owned()]));
+    assert_eq!(report.items, None);
 }
 
 #[test]

@@ -1,9 +1,14 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use stepmark_harness::scenario::{Scenario, ScenarioError, load_all, select};
+use stepmark_harness::scenario::{Oracle, Scenario, ScenarioError, is_made_by, load_all, select};
+use stepmark_workflow::Template;
 
 use crate::played::linear;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
 
 fn file() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/tier1/linear_rust.yaml");
@@ -11,13 +16,12 @@ fn file() -> String {
 }
 
 fn complaint(text: &str) -> String {
-    Scenario::parse("linear.yaml", text).unwrap_err().to_string()
+    ScenarioError::Malformed(Scenario::parse("linear.yaml", text).unwrap_err()).to_string()
 }
 
 #[test]
 fn the_scenarios_of_the_project_are_read_and_their_results_agree_with_the_exact_ones() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios");
-    let all = load_all(folder.as_ref()).unwrap();
+    let all = load_all(root(), &root().join("scenarios")).unwrap();
     let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
     let numbers = ["linear_rust", "diamond_rust", "complex_dag_rust", "hierarchical_tree_rust"];
     assert_eq!(names[..4], numbers);
@@ -31,7 +35,8 @@ fn the_scenarios_of_the_project_are_read_and_their_results_agree_with_the_exact_
         ("tree_final_convergence", large),
     ];
     for (scenario, (step, exact)) in all.iter().zip(last) {
-        let result = scenario.expected.steps[step].result.as_ref().unwrap();
+        let Oracle::Table(table) = &scenario.oracle else { panic!("{}", scenario.name) };
+        let result = table[0].steps[step].result.as_ref().unwrap();
         assert_eq!(result["value"], exact, "{}", scenario.name);
     }
 }
@@ -41,7 +46,7 @@ fn an_unknown_key_is_refused_at_its_position() {
     let text = file().replace("sequential_stages:", "sequental_stages:");
     let line = 1 + text.lines().position(|line| line.starts_with("sequental")).unwrap();
     let complaint = complaint(&text);
-    assert!(complaint.starts_with(&format!("linear.yaml:{line}:1: ")), "{complaint}");
+    assert!(complaint.contains(&format!("\nlinear.yaml:{line}:1: ")), "{complaint}");
     assert!(complaint.contains("sequental_stages"), "{complaint}");
 }
 
@@ -50,7 +55,7 @@ fn an_unknown_key_deep_inside_is_refused_at_its_position() {
     let text = file().replace("{exactly: 16}", "{exacly: 16}");
     let line = 1 + text.lines().position(|line| line.contains("exacly")).unwrap();
     let complaint = complaint(&text);
-    assert!(complaint.starts_with(&format!("linear.yaml:{line}:")), "{complaint}");
+    assert!(complaint.contains(&format!("\nlinear.yaml:{line}:")), "{complaint}");
 }
 
 #[test]
@@ -75,6 +80,106 @@ fn a_name_used_twice_is_refused_with_both_files() {
     for name in ["a.yaml", "b.yaml"] {
         fs::write(folder.join("tier1").join(name), file()).unwrap();
     }
-    let error = load_all(&folder).unwrap_err().to_string();
+    let error = load_all(root(), &folder).unwrap_err().to_string();
     assert!(error.contains("a.yaml") && error.contains("b.yaml"), "{error}");
+}
+
+#[test]
+fn a_batch_worker_s_instances_are_its_own_name_and_a_number() {
+    let text =
+        fs::read_to_string(root().join("fixtures/workflows/batch_processing_products_csv.yaml"))
+            .unwrap();
+    let template = Template::parse("csv.yaml", &text).unwrap();
+    let step = |name| template.steps.iter().find(|step| step.name == name).unwrap();
+    let numbered = |name| is_made_by(name, step("process_csv_batch"));
+    assert!(numbered("process_csv_batch_001") && numbered("process_csv_batch_1234"));
+    for stranger in [
+        "process_csv_batch",
+        "process_csv_batch_",
+        "process_csv_batch_1a",
+        "process_csv_batch001",
+        "process_csv_001",
+        "x_process_csv_batch_001",
+    ] {
+        assert!(!numbered(stranger), "{stranger}");
+    }
+    assert!(is_made_by("analyze_csv", step("analyze_csv")));
+    assert!(!is_made_by("analyze_csv_001", step("analyze_csv")));
+}
+
+/// A scenario of the linear workflow with this instead of its input and answers.
+fn with(forms: &str) -> Result<Scenario, String> {
+    let text = file();
+    let (head, rest) = text.split_once("input: {even_number: 6}\n").unwrap();
+    let (_, rest) = rest.split_once("budget:").unwrap();
+    let text = format!("{head}sequential_stages: 4\n{forms}\nbudget:{rest}");
+    Scenario::parse("s.yaml", &text).map_err(|all| ScenarioError::Malformed(all).to_string())
+}
+
+const ANSWER: &str = "{task_state: Complete, steps: {a: {state: Complete, result: \"${n}\"}}}";
+
+#[test]
+fn each_form_of_input_is_read_with_its_answers() {
+    let one = with(&format!("input: {{n: 1}}\nexpected: {ANSWER}")).unwrap();
+    let Oracle::Table(table) = one.oracle else { panic!("{:?}", one.oracle) };
+    // In a plain answer it is no formula.
+    assert_eq!(table[0].steps["a"].result, Some("${n}".into()));
+
+    let cases = format!("cases:\n  - {{input: 1, expected: {ANSWER}}}\n").repeat(2);
+    let cases = cases.replacen("\ncases:\n", "\n", 1);
+    let cases = with(&cases).unwrap();
+    assert_eq!((cases.inputs.count(), cases.inputs.of(3).into_owned()), (Some(2), 1.into()));
+
+    let listed = with(&format!("inputs: [{{n: 1}}, {{n: x}}]\noracle: {{formula: {ANSWER}}}"));
+    assert!(matches!(listed.unwrap().oracle, Oracle::Formula(_)));
+
+    let fields =
+        "generator: {seed: 18446744073709551615, fields: {n: {integer: {min: 1, max: 1}}}}";
+    let told = with(&format!("{fields}\noracle: {{program: {{command: [cat, -n]}}}}")).unwrap();
+    assert!(told.inputs.are_generated());
+    assert_eq!(told.inputs.of(7)["n"], 1);
+    let Oracle::Program(program) = told.oracle else { panic!("{:?}", told.oracle) };
+    assert_eq!((program.command.join(" ").as_str(), program.timeout.as_secs()), ("cat -n", 60));
+}
+
+#[test]
+fn a_name_that_only_some_inputs_have_is_found_by_the_input_that_lacks_it() {
+    let forms = format!("inputs: [{{n: 1}}, {{m: 1}}]\noracle: {{formula: {ANSWER}}}");
+    let complaint = with(&forms).unwrap_err();
+    assert!(complaint.contains("the input has no `n` (input 1, counted from 0)"), "{complaint}");
+}
+
+#[test]
+fn a_scenario_of_a_million_formulas_is_refused_before_they_are_read() {
+    let step = |n| format!("s{n}: {{state: \"${{'Complete'}}\"}}, ");
+    let steps: String = (0..20_000).map(step).collect();
+    let forms =
+        format!("inputs: [1]\noracle: {{formula: {{task_state: Complete, steps: {{{steps}}}}}}}");
+    let complaint = with(&forms).unwrap_err();
+    assert!(complaint.starts_with("1 error\n"), "{complaint}");
+    assert!(complaint.contains("a scenario has at most 1000 formulas"), "{complaint}");
+}
+
+#[test]
+fn decimals_are_read_exactly_or_not_at_all() {
+    let read = |bounds: &str| {
+        let field = format!("{{decimal: {{{bounds}, places: 2}}}}");
+        let oracle = "oracle: {program: {command: [cat]}}";
+        with(&format!("generator: {{seed: 1, fields: {{n: {field}}}}}\n{oracle}"))
+    };
+    for bounds in ["min: 0.1, max: 0.1", "min: '0.10', max: \"0.1\"", "min: 0.10, max: 0.1"] {
+        assert_eq!(read(bounds).unwrap().inputs.of(0)["n"], "0.10", "{bounds}");
+    }
+    assert_eq!(read("min: -3, max: -3").unwrap().inputs.of(0)["n"], "-3.00");
+    for bounds in [
+        "min: 0.001, max: 1",
+        "min: '1e3', max: 1",
+        "min: 1., max: '1.'",
+        "min: '', max: 1",
+        "min: '.5', max: 1",
+        "min: 12345678901234.567, max: 1",
+        "min: 0, max: 10000000000000001",
+    ] {
+        assert!(read(bounds).is_err(), "{bounds}");
+    }
 }

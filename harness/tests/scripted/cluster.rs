@@ -17,8 +17,6 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
-/// One value a step: 6² and so on.
-const RESULTS: [&str; 4] = ["36", "1296", "1679616", "2821109907456"];
 /// The task whose answer is spoiled where the script plants a fault.
 const SPOILED_TASK: u64 = 12;
 
@@ -81,6 +79,14 @@ struct Script {
     pool: PgPool,
     tasks: AtomicU64,
     created: Mutex<HashMap<String, Uuid>>,
+    /// The steps' results by task.
+    results: Mutex<HashMap<Uuid, [String; 4]>>,
+}
+
+/// One value a step: n², n⁴, n⁸, n¹⁶, for an n below 256.
+fn results(context: &Value) -> [String; 4] {
+    let number = u128::from(context["even_number"].as_u64().unwrap_or_default().min(255));
+    [2, 4, 8, 16].map(|exponent| number.pow(exponent).to_string())
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -119,7 +125,8 @@ async fn orchestrator() -> Result<Router> {
     let pool = PgPoolOptions::new().max_connections(1).connect(&url).await?;
     sqlx::raw_sql(TABLES).execute(&pool).await?;
     let fault = std::env::var("SCRIPTED_FAULT").unwrap_or_default();
-    let script = Script { fault, pool, tasks: AtomicU64::new(0), created: Mutex::default() };
+    let (created, results) = (Mutex::default(), Mutex::default());
+    let script = Script { fault, pool, tasks: AtomicU64::new(0), created, results };
     Ok(Router::new()
         .route("/v1/tasks", post(create))
         .route("/v1/tasks/{task_uuid}", get(answer))
@@ -139,14 +146,18 @@ async fn create(State(script): State<Arc<Script>>, Json(body): Json<Value>) -> J
         if let Ok(mut created) = script.created.lock() {
             created.insert(key, task_uuid);
         }
-        if let Err(error) = play(&script, task_uuid).await {
+        let results = results(&body["context"]);
+        if let Ok(mut all) = script.results.lock() {
+            all.insert(task_uuid, results.clone());
+        }
+        if let Err(error) = play(&script, task_uuid, results).await {
             eprintln!("{error:#}");
         }
     }
     Json(json!({"task_uuid": task_uuid, "state": "StepsInProcess"}))
 }
 
-async fn play(script: &Script, task_uuid: Uuid) -> Result<()> {
+async fn play(script: &Script, task_uuid: Uuid, mut results: [String; 4]) -> Result<()> {
     let number = script.tasks.fetch_add(1, Ordering::Relaxed);
     let spoiled = |fault: &str| script.fault == fault && number == SPOILED_TASK;
     if script.fault == "dies_warming_up" {
@@ -155,9 +166,8 @@ async fn play(script: &Script, task_uuid: Uuid) -> Result<()> {
     if spoiled("lost_task") {
         return Ok(());
     }
-    let mut results = RESULTS;
     if spoiled("wrong_result") {
-        results[2] = "1679617";
+        results[2] = "1679617".to_owned();
     }
     let extra = i32::from(spoiled("extra_message"));
     sqlx::query(PLAY)
@@ -173,12 +183,13 @@ async fn play(script: &Script, task_uuid: Uuid) -> Result<()> {
     Ok(())
 }
 
-async fn answer(Path(task_uuid): Path<Uuid>) -> Json<Value> {
-    let step = |(place, value): (usize, &&str)| {
+async fn answer(State(script): State<Arc<Script>>, Path(task_uuid): Path<Uuid>) -> Json<Value> {
+    let results = script.results.lock().ok().and_then(|all| all.get(&task_uuid).cloned());
+    let step = |(place, value): (usize, &String)| {
         let name = format!("linear_step_{}", place + 1);
         json!({"name": name, "state": "Complete", "result": {"value": value}})
     };
-    let steps: Vec<Value> = RESULTS.iter().enumerate().map(step).collect();
+    let steps: Vec<Value> = results.iter().flatten().enumerate().map(step).collect();
     Json(json!({"task_uuid": task_uuid, "state": "Complete", "steps": steps}))
 }
 

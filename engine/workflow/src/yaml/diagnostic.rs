@@ -13,6 +13,23 @@ const QUOTED_CHARS_MAX: usize = 64;
 /// Most names that a suggestion is looked for in.
 const SUGGESTED_FROM_MAX: usize = 1_000;
 
+/// A position in a file, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: u32,
+    /// The column, in characters.
+    pub column: u32,
+}
+
+impl From<Location> for Place {
+    /// An unknown location stands for the start of the file.
+    fn from(location: Location) -> Self {
+        let from_one = |number: u64| u32::try_from(number.max(1)).unwrap_or(u32::MAX);
+        Self { line: from_one(location.line()), column: from_one(location.column()) }
+    }
+}
+
 /// One error in a file. Its `Display` is `file:line:col: message`, and below it the offending line
 /// with a caret under the column, and the hint; no line break at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,21 +51,20 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error at `location` of `text`; an unknown location stands for the start of the file.
+    /// An error at this place of `text`.
     #[must_use]
-    pub fn new(source_name: &str, text: &str, location: Location, message: &str) -> Self {
-        let line = location.line().max(1);
-        let column = location.column().max(1);
-        let above = usize::try_from(line - 1).unwrap_or(usize::MAX);
-        let before = usize::try_from(column - 1).unwrap_or(usize::MAX);
+    pub fn new(source_name: &str, text: &str, at: impl Into<Place>, message: &str) -> Self {
+        let Place { line, column } = at.into();
+        let above = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let before = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
         let start = before.saturating_sub(SOURCE_LINE_CHARS_MAX / 2);
         let source_line = text.lines().nth(above).unwrap_or_default();
         let shown = source_line.chars().skip(start).take(SOURCE_LINE_CHARS_MAX);
         let plain = |c: char| if steers_terminal(c) { ' ' } else { c };
         Self {
             source_name: source_name.to_owned(),
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
+            line,
+            column,
             message: escaped(message),
             hint: None,
             source_line: shown.map(plain).collect::<String>().trim_end().to_owned(),

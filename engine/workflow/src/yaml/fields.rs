@@ -2,14 +2,14 @@
 
 use serde_saphyr::Location;
 
-use super::{Findings, Node, Value, quoted, suggest};
+use super::{Findings, Key, Node, Value, quoted, suggest};
 
 /// The fields of one mapping, each known and given once.
 #[derive(Debug)]
 pub struct Fields<'n> {
     what: &'static str,
     at: Location,
-    given: Vec<(&'n str, &'n Node)>,
+    given: Vec<(&'n Key, &'n Node)>,
 }
 
 impl<'n> Fields<'n> {
@@ -26,17 +26,17 @@ impl<'n> Fields<'n> {
             findings.error_with(node.at, &message, Some(fields_of(known)));
             return None;
         };
-        let mut given: Vec<(&str, &Node)> = Vec::new();
+        let mut given: Vec<(&Key, &Node)> = Vec::new();
         for (key, value) in entries {
             let name = key.value.as_str();
             if !known.contains(&name) {
                 let message = format!("{what} has no field {}", quoted(name));
                 let hint = suggest(name, known.iter().copied());
                 findings.error_with(key.referenced, &message, hint.or(Some(fields_of(known))));
-            } else if given.iter().any(|(earlier, _)| *earlier == name) {
+            } else if given.iter().any(|(earlier, _)| earlier.value == name) {
                 findings.error(key.referenced, &format!("{} is given twice", quoted(name)));
             } else {
-                given.push((name, value));
+                given.push((key, value));
             }
         }
         Some(Self { what, at: node.at, given })
@@ -45,7 +45,14 @@ impl<'n> Fields<'n> {
     /// The field's value, when it is given.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'n Node> {
-        self.given.iter().find(|(given, _)| *given == name).map(|(_, node)| *node)
+        self.given.iter().find(|(key, _)| key.value == name).map(|(_, node)| *node)
+    }
+
+    /// Where the field's own name stands; the mapping's start when it is not given.
+    #[must_use]
+    pub fn at(&self, name: &str) -> Location {
+        let found = self.given.iter().find(|(key, _)| key.value == name);
+        found.map_or(self.at, |(key, _)| key.referenced)
     }
 
     /// The field's value, or an error that it is missing.

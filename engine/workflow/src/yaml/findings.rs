@@ -1,8 +1,6 @@
 //! All errors of one file.
 
-use serde_saphyr::Location;
-
-use super::Diagnostic;
+use super::{Diagnostic, Place};
 
 /// Most errors that are reported for one file.
 pub const DIAGNOSTICS_MAX: usize = 100;
@@ -23,12 +21,12 @@ impl<'a> Findings<'a> {
     }
 
     /// Notes one error. The first [`DIAGNOSTICS_MAX`] are kept.
-    pub fn error(&mut self, at: Location, message: &str) {
+    pub fn error(&mut self, at: impl Into<Place>, message: &str) {
         self.error_with(at, message, None);
     }
 
     /// Notes one error with a hint.
-    pub fn error_with(&mut self, at: Location, message: &str, hint: Option<String>) {
+    pub fn error_with(&mut self, at: impl Into<Place>, message: &str, hint: Option<String>) {
         if self.is_full() {
             return;
         }

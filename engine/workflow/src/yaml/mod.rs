@@ -8,9 +8,10 @@
 mod diagnostic;
 mod fields;
 mod findings;
+mod json;
 mod node;
 
-pub use diagnostic::{Diagnostic, quoted, suggest};
+pub use diagnostic::{Diagnostic, Place, quoted, suggest};
 pub use fields::Fields;
 pub use findings::{DIAGNOSTICS_MAX, Findings};
 pub use node::{Key, Node, Value};

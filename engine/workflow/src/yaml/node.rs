@@ -1,5 +1,6 @@
 //! A YAML document as it stands, every value with its position.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -74,10 +75,10 @@ impl Node {
     }
 
     /// What the text that this is stands for, by the names of `choices`, or an error about `what`.
-    pub fn choice<T>(
+    pub fn choice<'k, T>(
         &self,
         what: &str,
-        choices: impl Iterator<Item = (&'static str, T)> + Clone,
+        choices: impl Iterator<Item = (&'k str, T)> + Clone,
         findings: &mut Findings<'_>,
     ) -> Option<T> {
         let text = self.text(what, findings)?;
@@ -89,6 +90,52 @@ impl Node {
             findings.error_with(self.at, &format!("{what} can't be {}", quoted(text)), Some(hint));
         }
         found.map(|(_, choice)| choice)
+    }
+
+    /// The number from `min` to `max` that this is, whole or not, or an error about `what`.
+    pub fn number(
+        &self,
+        what: &str,
+        min: f64,
+        max: f64,
+        findings: &mut Findings<'_>,
+    ) -> Option<f64> {
+        let number = match self.value {
+            Value::Integer(number) => number as f64,
+            Value::Float(number) => number,
+            _ => {
+                let message = format!("{what} must be a number, not {}", self.value.kind());
+                findings.error(self.at, &message);
+                return None;
+            }
+        };
+        let within = (min..=max).contains(&number).then_some(number);
+        if within.is_none() {
+            let message = format!("{what} must be from {min} to {max}, not {number}");
+            findings.error(self.at, &message);
+        }
+        within
+    }
+
+    /// The entries of the mapping that this is, whatever their keys, or an error about `what`. A
+    /// key that is given twice is noted, and its first value taken.
+    pub fn entries(&self, what: &str, findings: &mut Findings<'_>) -> Option<Vec<(&Key, &Self)>> {
+        let Value::Mapping(entries) = &self.value else {
+            let message = format!("{what} must be a mapping, not {}", self.value.kind());
+            findings.error(self.at, &message);
+            return None;
+        };
+        let mut earlier = HashSet::new();
+        let mut kept = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            if earlier.insert(key.value.as_str()) {
+                kept.push((key, value));
+            } else {
+                let message = format!("{} is given twice", quoted(&key.value));
+                findings.error(key.referenced, &message);
+            }
+        }
+        Some(kept)
     }
 
     /// The list that this is, or an error about `what`.
