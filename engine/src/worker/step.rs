@@ -182,8 +182,8 @@ impl Step {
         told
     }
 
-    /// Returns when the step is no longer this handler's: its task was cancelled, or the attempt has
-    /// taken too long. Whatever the handler returns then is not stored.
+    /// Returns when the step is no longer this handler's: its task was cancelled, or the attempt
+    /// has taken too long. Whatever the handler returns then is not stored.
     pub async fn interrupted(&self) {
         self.desk.told.cancelled().await;
     }

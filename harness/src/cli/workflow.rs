@@ -175,13 +175,15 @@ fn plan(args: &PlanArgs, template: &Template) -> Result<String, String> {
     let choices: String = chosen.chain(batches).collect();
     let task = match (plan.task_transitions_min, plan.task_transitions_max) {
         (min, max) if min == max => min.to_string(),
-        (min, max) => format!("{min} to {max}, as completions are drained together or apart"),
+        (min, max) => {
+            format!("{min} to at most {max}, as completions are drained together or apart")
+        }
     };
     Ok(format!(
-        "{}/{} version {}\n{choices}  steps {steps} (skipped {steps_skipped}), edges {edges}, stages \
-         {stages}, fan-in up to {fan_in_max}, fan-out up to {fan_out_max}\nOne task, when every step completes at its \
-         first attempt:\n  step transitions        {}\n  task transitions        {task}\n  messages\
-         {:16}{}\n  dependency evaluations  {}\n",
+        "{}/{} version {}\n{choices}  steps {steps} (skipped {steps_skipped}), edges {edges}, \
+         stages {stages}, fan-in up to {fan_in_max}, fan-out up to {fan_out_max}\nOne task, when \
+         every step completes at its first attempt:\n  step transitions        {}\n  \
+         task transitions        {task}\n  messages{:16}{}\n  dependency evaluations  {}\n",
         template.namespace,
         template.name,
         template.version,

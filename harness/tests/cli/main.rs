@@ -12,4 +12,5 @@ mod input;
 mod program;
 mod runs;
 mod scenario;
+mod shapes;
 mod workflow;
