@@ -21,11 +21,17 @@ pub(super) struct NamespaceArgs {
 #[derive(Debug, Subcommand)]
 enum NamespaceCommand {
     /// List the namespaces of the orchestrator's templates, and since when one is paused.
+    ///
+    /// Exit code: 0 good, 2 refused, 3 unreachable.
     List,
     /// Pause a namespace: from then on none of its steps is begun. Tasks are still taken, and what
     /// runs goes on to its end.
+    ///
+    /// Exit code: 0 it is paused, 2 refused, such as a name that no template has, 3 unreachable.
     Pause(Name),
     /// Resume a namespace: its steps are begun again.
+    ///
+    /// Exit code: 0 it is not paused, 2 refused, 3 unreachable.
     Resume(Name),
 }
 

@@ -98,9 +98,9 @@ struct ListArgs {
     /// Only those of templates of this name.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// At most so many, 1 to 1000; with --all so many at once.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: u32,
+    /// At most so many, 1 to 1000; 50 when left out. With --all so many at once, and 1000.
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
     /// Those after the last one of an earlier list, which says this number.
     #[arg(long, value_name = "NUMBER")]
     after: Option<i64>,
@@ -142,11 +142,12 @@ async fn get(api: &Api, args: &GetArgs) -> Result<(), Failure> {
 }
 
 async fn list(api: &Api, args: &ListArgs) -> Result<(), Failure> {
+    let limit = args.limit.unwrap_or(if args.all { 1_000 } else { 50 });
     let filters = [
         ("state", args.state.clone()),
         ("namespace", args.namespace.clone()),
         ("template", args.template.clone()),
-        ("limit", Some(args.limit.to_string())),
+        ("limit", Some(limit.to_string())),
     ];
     let filters: Vec<_> = filters.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
     let mut after = args.after;
@@ -154,7 +155,11 @@ async fn list(api: &Api, args: &ListArgs) -> Result<(), Failure> {
         let mut query = filters.clone();
         query.extend(after.map(|after| ("after", after.to_string())));
         let document = api.get(&["tasks"], &query, Duration::ZERO).await?;
-        let list: TaskList = api.show(&document, show::list)?;
+        let list: TaskList = api.read(&document)?;
+        // A full page may be the last one.
+        if api.json || after == args.after || !list.tasks.is_empty() {
+            api.show(&document, show::list)?;
+        }
         after = list.next;
         match after {
             None => return Ok(()),

@@ -141,7 +141,7 @@ async fn wait(api: &Api, id: &str, patience: Duration) -> Result<u8, Failure> {
             Err(error) => match error.retry_after() {
                 Some(pause) if !left.is_zero() => {
                     if !std::mem::replace(&mut away, true) {
-                        eprintln!("stepmark: {}: trying again", said(&error));
+                        eprintln!("stepmark: no answer, trying again: {}", said(&error));
                     }
                     tokio::time::sleep(pause).await;
                 }

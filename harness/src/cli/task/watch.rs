@@ -121,7 +121,7 @@ impl Shown {
 
     /// Says that the orchestrator is away: below the drawing, or once in a line of its own.
     fn notice(&mut self, why: &str) -> Result<(), Failure> {
-        let notice = format!("stepmark: {why}: trying again");
+        let notice = format!("stepmark: no answer, trying again: {why}");
         if !std::mem::replace(&mut self.is_away, true) && self.terminal.is_none() {
             eprintln!("{notice}");
         }
