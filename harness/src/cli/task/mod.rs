@@ -58,6 +58,8 @@ enum TaskCommand {
     Redrive(Id),
     /// Delete old tasks that have ended, and their idempotency keys, batch by batch.
     ///
+    /// How far it is goes to standard error; --json is the sum of the API's answers.
+    ///
     /// Exit code: 0 good, 2 refused, 3 unreachable; what was deleted before that stays deleted.
     Prune(prune::PruneArgs),
 }
