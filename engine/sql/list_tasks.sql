@@ -1,6 +1,7 @@
 -- The newest $5 tasks before task $4, in state $1, of namespace $2, template $3, each where it is
--- given; and the key of each. Which index is gone through depends on the state: failed and
--- unfinished tasks are found without those that lie between them.
+-- given; the key of each, and whether it is durable: what is not, a crash could still take back.
+-- Which index is gone through depends on the state: failed and unfinished tasks are found without
+-- those that lie between them.
 WITH listed AS (
     (SELECT t.task_id FROM tasks t
     WHERE $1 = 'Error' AND t.failed_at IS NOT NULL AND t.task_id < $4
@@ -25,7 +26,10 @@ WITH listed AS (
             SELECT template_id FROM task_templates WHERE name = $3))
     ORDER BY t.task_id DESC LIMIT $5)
 )
-SELECT t.task_id, jsonb_build_object('task_uuid', t.task_uuid, 'namespace', t.namespace,
+SELECT t.task_id,
+    t.finished_at IS NOT NULL OR pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
+        AS durable,
+    jsonb_build_object('task_uuid', t.task_uuid, 'namespace', t.namespace,
     'template', tt.name, 'version', tt.version, 'state', t.state, 'priority', t.priority,
     'created_at', t.created_at, 'finished_at', t.finished_at, 'reason', t.reason,
     'failures', coalesce((

@@ -158,6 +158,7 @@ const HARNESS_VARIABLES: &[&str] = &[
     "STEPMARK_REVISION", // which `cargo run` sets
     "STEPMARK_ROOT",
     "STEPMARK_TMP",
+    "STEPMARK_URL",
 ];
 
 /// Why a configuration can't be started with.

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Response, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,6 +12,8 @@ use crate::oracle::Answer;
 
 /// How long one call may take beyond the time that it asks the server to wait.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a change may take that is as large as a request to prune.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one `GET …?wait=` asks the orchestrator to wait, in seconds.
 const WAIT_S: u64 = 20;
 
@@ -37,6 +40,11 @@ pub struct NewTask<'a> {
     /// What makes it safe to send the request again.
     pub idempotency_key: &'a str,
 }
+
+/// A bearer token that no header can carry.
+#[derive(Debug, thiserror::Error)]
+#[error("the token has characters that no HTTP header can carry")]
+pub struct InvalidToken;
 
 /// Why a call did not give an answer.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +106,24 @@ impl Client {
         Client { http, orchestrators, calls: Cell::new(0) }
     }
 
+    /// A client for whole URLs, which tells this bearer token, where there is one.
+    ///
+    /// # Errors
+    /// The token has characters that no header can carry.
+    pub fn with_token(token: Option<&str>) -> Result<Client, InvalidToken> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
+            let mut bearer = bearer.map_err(|_| InvalidToken)?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(CALL_TIMEOUT);
+        let http = http.default_headers(headers).build();
+        let http = http.expect("a client without TLS and proxies has nothing that can fail");
+        Ok(Client { http, orchestrators: Vec::new(), calls: Cell::new(0) })
+    }
+
     /// The base URLs of the orchestrators.
     pub fn orchestrators(&self) -> &[String] {
         &self.orchestrators
@@ -130,6 +156,26 @@ impl Client {
         self.call(url, request).await
     }
 
+    /// The document at this URL as it is, of a server that may take `wait` to answer.
+    ///
+    /// # Errors
+    /// The call failed or was refused.
+    pub async fn get(&self, url: Url, wait: Duration) -> Result<String, ClientError> {
+        self.document(self.http.get(url.clone()).timeout(CALL_TIMEOUT + wait), url).await
+    }
+
+    /// What is answered to a change that is asked for with this JSON, or with nothing.
+    ///
+    /// # Errors
+    /// The call failed or was refused. Where it failed, the change may have been made.
+    pub async fn post(&self, url: Url, json: Option<String>) -> Result<String, ClientError> {
+        let mut request = self.http.post(url.clone()).timeout(CHANGE_TIMEOUT);
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json);
+        }
+        self.document(request, url).await
+    }
+
     /// The text of a plain page, such as `/healthz` or `/metrics`, of any process of the cluster.
     ///
     /// # Errors
@@ -143,6 +189,17 @@ impl Client {
 
     fn orchestrator(&self, number: u64) -> &str {
         &self.orchestrators[(number % self.orchestrators.len() as u64) as usize]
+    }
+
+    async fn document(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: Url,
+    ) -> Result<String, ClientError> {
+        self.calls.set(self.calls.get() + 1);
+        let response = request.send().await.map_err(|error| unreachable(url.as_str(), &error))?;
+        let response = accept(url.as_str(), response).await?;
+        response.text().await.map_err(|error| unreachable(url.as_str(), &error))
     }
 
     async fn call(

@@ -8,6 +8,8 @@
 //! - [`oracle`], [`budget`], [`verdict`]: pure: from what was seen to what is said.
 //! - [`measurement`]: all of these, for one run; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
+//!
+//! Beside runs: [`task`], tasks as the API tells them and as people read them.
 
 pub mod accounting;
 pub mod audit;
@@ -29,6 +31,7 @@ pub mod recorder;
 pub mod report;
 pub mod scenario;
 pub mod suite;
+pub mod task;
 pub mod verdict;
 pub mod work;
 pub mod workload;

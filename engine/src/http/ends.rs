@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::shapes::{Cancel, CreatedTask, Prune, Pruned, TaskList, Which};
 use super::tasks::{Api, no_task, read_body, task_id};
+use crate::database::flush_log;
 use crate::messaging::Outgoing;
 
 /// Longest reason, in characters.
@@ -116,19 +117,23 @@ pub async fn list_tasks(
         known_state(state)?;
     }
     let limit = within("limit", which.limit, LIST_DEFAULT, LIST_MAX)?;
-    let rows = sqlx::query_as::<_, (i64, String)>(include_str!("../../sql/list_tasks.sql"))
+    let mut connection = api.pool.acquire().await.map_err(|error| Problem::of_database(&error))?;
+    let rows = sqlx::query_as::<_, (i64, bool, String)>(include_str!("../../sql/list_tasks.sql"))
         .bind(which.state)
         .bind(which.namespace)
         .bind(which.template)
         .bind(which.after.unwrap_or(i64::MAX))
         .bind(i64::from(limit))
-        .fetch_all(&api.pool)
+        .fetch_all(&mut *connection)
         .await
         .map_err(|error| Problem::of_database(&error))?;
+    if !rows.iter().all(|(_, durable, _)| *durable) {
+        flush_log(&mut connection).await.map_err(|error| Problem::of_database(&error))?;
+    }
     let is_full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = rows.last().filter(|_| is_full).map(|(task_id, _)| *task_id);
+    let next = rows.last().filter(|_| is_full).map(|(task_id, ..)| *task_id);
     let next = next.map_or_else(|| "null".to_owned(), |task_id| task_id.to_string());
-    let tasks: Vec<String> = rows.into_iter().map(|(_, document)| document).collect();
+    let tasks: Vec<String> = rows.into_iter().map(|(.., document)| document).collect();
     let document = format!(r#"{{"tasks": [{}], "next": {next}}}"#, tasks.join(","));
     debug_assert!(serde_json::from_str::<TaskList>(&document).is_ok(), "{document}");
     Ok(([(header::CONTENT_TYPE, "application/json")], document).into_response())

@@ -215,22 +215,25 @@ pub async fn get_transitions(
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Response, Problem> {
     let task_uuid = task_id(path)?;
-    let audit = read_audit(&api.pool, task_uuid).await;
+    let sql = include_str!("../../sql/read_transitions.sql");
+    let audit = read_document(&api.pool, sql, task_uuid).await;
     let audit = audit.map_err(|error| Problem::of_database(&error))?;
     audit.map(answer::<Transitions>).ok_or_else(|| no_task(task_uuid))
 }
 
-async fn read_audit(pool: &PgPool, task_uuid: Uuid) -> Result<Option<String>, sqlx::Error> {
+/// A document about a task. What a crash could still take back is made durable before it is told.
+async fn read_document(
+    pool: &PgPool,
+    sql: &'static str,
+    task_uuid: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let audit: Option<(bool, String)> =
-        sqlx::query_as(include_str!("../../sql/read_transitions.sql"))
-            .bind(task_uuid)
-            .fetch_optional(&mut *connection)
-            .await?;
-    if let Some((false, _)) = audit {
+    let found: Option<(bool, String)> =
+        sqlx::query_as(sql).bind(task_uuid).fetch_optional(&mut *connection).await?;
+    if let Some((false, _)) = found {
         flush_log(&mut connection).await?;
     }
-    Ok(audit.map(|(_, document)| document))
+    Ok(found.map(|(_, document)| document))
 }
 
 /// Read the steps of a task and what they wait for.
@@ -245,9 +248,7 @@ pub async fn get_graph(
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Response, Problem> {
     let task_uuid = task_id(path)?;
-    let graph: Option<String> = sqlx::query_scalar(include_str!("../../sql/read_graph.sql"))
-        .bind(task_uuid)
-        .fetch_optional(&api.pool)
+    let graph = read_document(&api.pool, include_str!("../../sql/read_graph.sql"), task_uuid)
         .await
         .map_err(|error| Problem::of_database(&error))?;
     graph.map(answer::<Graph>).ok_or_else(|| no_task(task_uuid))

@@ -2,11 +2,14 @@
 //!
 //! Exit codes: 0 good, 1 budget broken, 2 invalid or incomplete (also: bad input), 3 environment.
 
+mod api;
 mod bench;
 mod doctor;
+mod namespace;
 mod products;
 mod root;
 mod scenario;
+mod task;
 mod up;
 mod workflow;
 
@@ -47,6 +50,10 @@ enum Command {
     Up(up::UpArgs),
     /// Say what this machine has, what is missing, and what each backend would use.
     Doctor(EnvironmentArgs),
+    /// Start, show, list, watch, cancel, redrive and prune tasks.
+    Task(task::TaskArgs),
+    /// List, pause and resume namespaces.
+    Namespace(namespace::NamespaceArgs),
     /// Check and list scenarios.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
@@ -131,6 +138,8 @@ pub fn main() -> ExitCode {
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Products(args) => products::run(&args),
+            Command::Task(args) => task::run(&args).await,
+            Command::Namespace(args) => namespace::run(&args).await,
             Command::Scenario(command) => scenario::run(&command),
             Command::Workflow(command) => workflow::run(&command),
         }

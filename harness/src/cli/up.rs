@@ -88,9 +88,7 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
     let ended = match up {
         Ok(Some((connections, cluster))) => {
             introduce(&cluster, &connections, &logs);
-            if args.templates.is_none() {
-                show_request(&cluster);
-            }
+            show_request(&cluster, args.templates.is_some());
             println!("\nCtrl-C ends everything.");
             interrupted().await;
             eprintln!("stopping");
@@ -131,12 +129,27 @@ fn introduce(cluster: &Cluster, connections: &Connections, logs: &std::path::Pat
     }
 }
 
-fn show_request(cluster: &Cluster) {
+/// How a task is started and watched; of the scenarios' own templates, with a line to paste.
+fn show_request(cluster: &Cluster, has_own_templates: bool) {
     let orchestrators = cluster.orchestrator_urls();
     let Some(url) = orchestrators.first() else {
         return;
     };
-    println!("\nStart a task, and wait for its end (paste this):\n");
+    let stepmark = std::env::current_exe().map_or_else(
+        |_| "stepmark".to_owned(), // it is gone, or /proc is
+        |path| path.display().to_string(),
+    );
+    println!("\nStart a task, and watch it to its end:\n");
+    println!("export STEPMARK_URL={url}");
+    if has_own_templates {
+        println!("{stepmark} task watch $({stepmark} task start NAMESPACE/TEMPLATE)");
+        return;
+    }
+    println!(
+        "{stepmark} task watch $({stepmark} task start rust_e2e_linear/mathematical_sequence \
+         --context '{{\"even_number\": 6}}')"
+    );
+    println!("\nThe same by the API alone:\n");
     println!(
         "curl -s {url}/v1/tasks/$(curl -s {url}/v1/tasks -H 'content-type: application/json' \
          -d '{{\"namespace\": \"rust_e2e_linear\", \"template\": \"mathematical_sequence\", \

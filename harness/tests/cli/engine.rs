@@ -18,6 +18,7 @@ fn bench_engine(name: &str) -> Program {
     with_engine(bench(name, ""))
 }
 
+/// The program, with the engine of this tree.
 pub fn with_engine(mut program: Program) -> Program {
     static BUILT: Once = Once::new();
     let stepmark = Path::new(env!("CARGO_BIN_EXE_stepmark"));

@@ -1,7 +1,7 @@
 //! The program `stepmark` as a process: exit codes, messages, and what it leaves behind.
 //!
-//! The servers are real. In the engine's place is, but for one module, a scripted cluster, which
-//! can be told to do what the engine must not.
+//! The servers are real. In the engine's place is, but for what says otherwise, a scripted cluster,
+//! which can be told to do what the engine must not.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -13,4 +13,8 @@ mod program;
 mod runs;
 mod scenario;
 mod shapes;
+mod task;
+mod task_answers;
+mod up;
+mod watch;
 mod workflow;

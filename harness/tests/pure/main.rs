@@ -8,5 +8,6 @@ mod oracle;
 mod played;
 mod reports;
 mod scenarios;
+mod tasks;
 mod verdicts;
 mod workload;
