@@ -1,0 +1,11 @@
+//! What the engine promises of workflows, end to end: an orchestrator's process, workers, a broker.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../api/client.rs"]
+mod client;
+mod cluster;
+mod heartbeats;
+mod races;
+mod shapes;
+#[path = "../support/mod.rs"]
+mod support;
