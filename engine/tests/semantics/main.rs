@@ -4,8 +4,11 @@
 #[path = "../api/client.rs"]
 mod client;
 mod cluster;
+mod ends;
 mod heartbeats;
 mod races;
+mod reader;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
+mod time;
