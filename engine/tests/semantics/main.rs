@@ -6,6 +6,8 @@ mod client;
 mod cluster;
 mod ends;
 mod heartbeats;
+mod namespaces;
+mod pruning;
 mod races;
 mod reader;
 mod shapes;
