@@ -10,6 +10,7 @@ mod namespaces;
 mod pruning;
 mod races;
 mod reader;
+mod requests;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
