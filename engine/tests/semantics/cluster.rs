@@ -9,7 +9,7 @@ use stepmark_engine::worker::{Outcome, Step, StepError, Worker};
 
 use crate::client::{Answer, Client};
 use crate::support::{
-    Database, Orchestrator, RunningWorker, number, rabbitmq, template_folder, unique,
+    Database, Orchestrator, RunningWorker, number, rabbitmq, signal, template_folder, unique,
 };
 
 /// Makes each behaviour a test for either broker.
@@ -99,22 +99,38 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// With these templates, and flags of the orchestrator.
+    /// With these templates, and flags of the orchestrator, on servers that other tests use too.
     pub fn start(broker: Broker, templates: &[&str], flags: &[&str]) -> Self {
-        let database = Database::migrated();
+        let url = (broker == Broker::Rabbitmq).then(|| rabbitmq().amqp_url());
+        Self::on(Database::migrated(), url, templates, flags)
+    }
+
+    /// On these servers; on PGMQ without a broker's address.
+    pub fn on(
+        database: Database,
+        broker: Option<String>,
+        templates: &[&str],
+        flags: &[&str],
+    ) -> Self {
         let folder = template_folder(templates);
         let mut transport = vec!["--sweep-ms".to_owned(), "100".to_owned()];
-        if broker == Broker::Rabbitmq {
+        if let Some(url) = broker {
             let prefix = format!("{}.", unique("test"));
-            let with = ["--broker", "rabbitmq", "--queue-prefix", &prefix, "--rabbitmq-url"];
+            let with = ["--broker", "rabbitmq", "--queue-prefix", &prefix, "--rabbitmq-url", &url];
             transport.extend(with.map(str::to_owned));
-            transport.push(rabbitmq().amqp_url());
         }
         let mut all: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         all.extend(["--templates".to_owned(), folder.to_str().unwrap().to_owned()]);
         let orchestrator = start(&database, &transport, &all);
         let client = Client::of(&orchestrator);
         Self { database, client, orchestrator, transport, flags: all }
+    }
+
+    /// Kills the orchestrator and starts one in its place.
+    pub fn kill(&mut self) {
+        signal(self.orchestrator.program.pid(), "KILL");
+        self.orchestrator = self.another();
+        self.client = Client::of(&self.orchestrator);
     }
 
     /// Another orchestrator beside the first.

@@ -4,6 +4,7 @@
 #[path = "../api/client.rs"]
 mod client;
 mod cluster;
+mod crashes;
 mod ends;
 mod heartbeats;
 mod namespaces;

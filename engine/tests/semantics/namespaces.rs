@@ -39,7 +39,7 @@ async fn paused(client: &Client, namespace: &str) -> bool {
 
 async fn a_paused_namespace_waits_with_its_backlog_while_others_go_on(broker: Broker) {
     let elsewhere = ONE.replace("namespace: n", "namespace: m");
-    let cluster = Cluster::start(broker, &[ONE, &elsewhere], &[]);
+    let mut cluster = Cluster::start(broker, &[ONE, &elsewhere], &[]);
     let answer = post(&cluster.client, "/v1/namespaces/n/pause", None).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let again = post(&cluster.client, "/v1/namespaces/n/pause", None).await;
@@ -49,28 +49,27 @@ async fn a_paused_namespace_waits_with_its_backlog_while_others_go_on(broker: Br
     for task in create(&cluster.client, "m", 40).await {
         cluster.ended(&task, "Complete").await;
     }
-    signal(cluster.orchestrator.program.pid(), "KILL");
-    let another = cluster.another();
-    let client = Client::of(&another);
-    assert!(paused(&client, "n").await && !paused(&client, "m").await);
-    backlog.extend(create(&client, "n", 20).await);
-    for task in create(&client, "m", 5).await {
+    cluster.kill();
+    let client = &cluster.client;
+    assert!(paused(client, "n").await && !paused(client, "m").await);
+    backlog.extend(create(client, "n", 20).await);
+    for task in create(client, "m", 5).await {
         assert_eq!(client.ended(&task).await["state"], "Complete");
     }
     let mut connection = cluster.connect().await;
     assert_eq!(number(&mut connection, CLAIMED).await, 0, "claimed while it was paused");
     let cancelled = backlog.pop().unwrap();
     let path = format!("/v1/tasks/{cancelled}/cancel");
-    assert_eq!(post(&client, &path, None).await.status, 200);
+    assert_eq!(post(client, &path, None).await.status, 200);
 
-    assert_eq!(post(&client, "/v1/namespaces/n/resume", None).await.status, 200);
-    assert!(!paused(&client, "n").await);
+    assert_eq!(post(client, "/v1/namespaces/n/resume", None).await.status, 200);
+    assert!(!paused(client, "n").await);
     for task in &backlog {
         assert_eq!(client.ended(task).await["state"], "Complete");
     }
     assert_eq!(number(&mut connection, CLAIMED).await, 2 * backlog.len() as i64);
     // Resuming what is not paused changes nothing.
-    assert_eq!(post(&client, "/v1/namespaces/n/resume", None).await.status, 200);
+    assert_eq!(post(client, "/v1/namespaces/n/resume", None).await.status, 200);
     cluster.audit_is_sound().await;
 }
 

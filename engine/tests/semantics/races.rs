@@ -1,5 +1,6 @@
 //! What races end in, over many rounds with the rivals' starts put off at random.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -9,10 +10,10 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use stepmark_engine::config::Broker;
 use stepmark_engine::worker::{Step, StepError, Worker};
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::cluster::{Cluster, on_both_brokers, post};
+use crate::cluster::{Cluster, obedient, on_both_brokers, post, step};
 use crate::support::{eventually, execute, number, seeds};
 
 on_both_brokers!(
@@ -21,26 +22,32 @@ on_both_brokers!(
     an_expired_lease_and_a_completion_leave_the_last_holders_result,
     a_redrive_and_a_late_result_leave_the_redriven_ones,
     a_pause_and_claims_leave_nothing_claimed,
+    a_failing_batch_and_its_completions_are_redriven_to_the_end,
 );
 
 const LINE: &str = "{namespace: n, name: line, steps: [{name: a, handler: work},
     {name: b, handler: work, depends_on: [a]}, {name: c, handler: work, depends_on: [a]},
     {name: d, handler: work, depends_on: [b, c]}]}";
 
-const HASTY: &str = "{namespace: n, name: hasty, steps: [{name: a, handler: work, timeout_ms: 60,
+const HASTY: &str = "{namespace: n, name: hasty, steps: [{name: a, handler: work, timeout_ms: 200,
     retry: {max_attempts: 4, backoff_initial_ms: 1, backoff_max_ms: 1}}]}";
+
+const BATCH: &str = "{namespace: n, name: batch, steps: [
+    {name: divide, type: batchable, handler: divide},
+    {name: part, type: batch_worker, handler: part, depends_on: [divide]},
+    {name: merge, type: deferred_convergence, handler: collect, depends_on: [part]}]}";
 
 const ONE: &str = "{namespace: n, name: one, steps: [{name: a, handler: work}]}";
 
-/// Every run of a handler, in the database's time.
-const RUNS: &str = "CREATE TABLE runs (task_uuid uuid, step text, attempt integer, run uuid, \
-    began_at timestamptz DEFAULT clock_timestamp())";
+/// Every run of a handler, numbered as they began.
+const RUNS: &str = "CREATE TABLE runs (task_uuid uuid, step text, run bigint)";
 
-/// Steps whose result is not what the run gave that began last.
+/// Steps whose result is not what the run gave that began last. One worker's runs begin in the order
+/// of its claims.
 const NOT_THE_LAST: &str = "SELECT count(*) FROM workflow_steps s \
     JOIN tasks t ON t.task_id = s.step_id >> 16 WHERE s.state = 'Complete' \
-    AND s.result ->> 'run' <> (SELECT r.run::text FROM runs r WHERE r.task_uuid = t.task_uuid \
-        AND r.step = s.name ORDER BY r.began_at DESC LIMIT 1)";
+    AND (s.result ->> 'run')::bigint <> (SELECT max(r.run) FROM runs r \
+        WHERE r.task_uuid = t.task_uuid AND r.step = s.name)";
 
 /// Claims without a run of the handler, or runs without a claim.
 const UNCLAIMED_RUNS: &str = "SELECT abs((SELECT count(*) FROM runs) - (SELECT count(*) \
@@ -62,20 +69,20 @@ async fn noting(cluster: &Cluster, seed: u64, ms_min: u64, ms_max: u64) -> Worke
 fn again(cluster: &Cluster, seed: u64, ms_min: u64, ms_max: u64) -> Worker {
     let runs: PgPool =
         PgPoolOptions::new().max_connections(4).connect_lazy_with(cluster.database.options());
+    let begun = AtomicI64::new(0);
     Worker::new().handler("n", "work", move |step: Step| {
-        let runs = runs.clone();
+        let (runs, run) = (runs.clone(), begun.fetch_add(1, Ordering::Relaxed));
+        let mut random = StdRng::seed_from_u64(seed ^ run.unsigned_abs());
+        let us = random.random_range(ms_min * 1000..=ms_max * 1000);
+        let until = Instant::now() + Duration::from_micros(us);
         async move {
-            let run = Uuid::now_v7();
-            sqlx::query("INSERT INTO runs (task_uuid, step, attempt, run) VALUES ($1, $2, $3, $4)")
+            sqlx::query("INSERT INTO runs VALUES ($1, $2, $3)")
                 .bind(step.task_uuid)
                 .bind(&step.name)
-                .bind(step.attempt)
                 .bind(run)
                 .execute(&runs)
                 .await?;
-            let mut random = StdRng::seed_from_u64(seed ^ (run.as_u128() as u64));
-            let us = random.random_range(ms_min * 1000..=ms_max * 1000);
-            tokio::time::sleep(Duration::from_micros(us)).await; // it works
+            tokio::time::sleep_until(until).await; // it works
             Ok::<_, StepError>(json!({"run": run, "attempt": step.attempt}))
         }
     })
@@ -151,7 +158,7 @@ async fn a_cancel_and_a_completion_end_a_task_once(broker: Broker) {
 async fn a_time_out_and_a_completion_count_an_attempt_once(broker: Broker) {
     let cluster = Cluster::start(broker, &[HASTY], &["--sweep-ms", "10"]);
     let _other = cluster.another();
-    let worker = noting(&cluster, 0, 30, 90).await;
+    let worker = noting(&cluster, 0, 100, 300).await;
     let _worker = cluster.worker(worker, &[]);
     let mut complete = 0;
     for seed in seeds(3) {
@@ -187,10 +194,8 @@ async fn an_expired_lease_and_a_completion_leave_the_last_holders_result(broker:
     let flags = ["--sweep-ms", "10", "--lease-expiries-max", "1000"];
     let cluster = Cluster::start(broker, &[ONE], &flags);
     let _other = cluster.another();
-    let worker = noting(&cluster, 0, 30, 90).await;
-    let lease = ["--lease-ms", "60"];
-    let _workers =
-        [cluster.worker(worker, &lease), cluster.worker(again(&cluster, 1, 30, 90), &lease)];
+    let worker = noting(&cluster, 0, 100, 300).await;
+    let _worker = cluster.worker(worker, &["--lease-ms", "200"]);
     for seed in seeds(3) {
         let client = cluster.client.clone();
         let ended = rounds(25, seed, |mut random| {
@@ -219,8 +224,8 @@ async fn a_redrive_and_a_late_result_leave_the_redriven_ones(broker: Broker) {
     let flags = ["--sweep-ms", "10", "--lease-expiries-max", "1"];
     let cluster = Cluster::start(broker, &[ONE], &flags);
     let other = cluster.another();
-    let worker = noting(&cluster, 0, 20, 80).await;
-    let _worker = cluster.worker(worker, &["--lease-ms", "40"]);
+    let worker = noting(&cluster, 0, 50, 200).await;
+    let _worker = cluster.worker(worker, &["--lease-ms", "120"]);
     let mut redriven = 0;
     for seed in seeds(2) {
         let clients = [cluster.client.clone(), Client::of(&other)];
@@ -305,5 +310,52 @@ async fn a_pause_and_claims_leave_nothing_claimed(broker: Broker) {
         }
         claimed_before = number(&mut connection, claims).await;
     }
+    cluster.audit_is_sound().await;
+}
+
+async fn a_failing_batch_and_its_completions_are_redriven_to_the_end(broker: Broker) {
+    let cluster = Cluster::start(broker, &[BATCH], &[]);
+    let another = cluster.another();
+    let other = Client::of(&another);
+    let worker = obedient().handler("n", "part", async |step: Step| {
+        let mut random: StdRng = StdRng::from_os_rng();
+        put_off(&mut random, 10).await;
+        if random.random_bool(0.15) {
+            return Err(StepError::permanent("a part fails"));
+        }
+        Ok(json!(step.input::<i64>()?))
+    });
+    let _worker = cluster.worker(worker, &[]);
+    let mut redriven = 0;
+    for seed in seeds(2) {
+        let clients = [cluster.client.clone(), other.clone()];
+        let ended = rounds(6, seed, |mut random| {
+            let clients = clients.clone();
+            async move {
+                let body = json!({"namespace": "n", "template": "batch",
+                    "context": {"divide": 20}});
+                let task = clients[0].create(&body).await;
+                let mut redriven = 0;
+                loop {
+                    let client = &clients[random.random_range(0..2)];
+                    let ended = client.ended(&task).await;
+                    if ended["state"] == "Complete" {
+                        return (ended, redriven);
+                    }
+                    let answer = post(client, &format!("/v1/tasks/{task}/redrive"), None).await;
+                    assert_eq!(answer.status, 200, "{}", answer.text);
+                    redriven += 1;
+                }
+            }
+        });
+        for (task, times) in ended.await {
+            assert_eq!(step(&task, "merge")["result"], json!({"count": 20, "sum": 210}));
+            redriven += times;
+        }
+    }
+    assert!(redriven > 0, "no race");
+    let twice = "SELECT count(*) FROM (SELECT s.step_id >> 16, s.name FROM workflow_steps s \
+        WHERE s.state = 'Complete' GROUP BY 1, 2 HAVING count(*) > 1) AS x";
+    assert_eq!(count(&cluster, twice).await, 0, "a part is Complete twice");
     cluster.audit_is_sound().await;
 }

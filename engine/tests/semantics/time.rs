@@ -11,7 +11,7 @@ use stepmark_engine::worker::{Step, StepError, Worker};
 use tokio::sync::Semaphore;
 
 use crate::cluster::{Cluster, obedient, on_both_brokers, post};
-use crate::support::{eventually, number, seeds, signal};
+use crate::support::{eventually, number, seeds};
 
 on_both_brokers!(
     the_highest_priority_is_handled_first_and_the_oldest_of_one,
@@ -71,7 +71,7 @@ async fn the_highest_priority_is_handled_first_and_the_oldest_of_one(broker: Bro
 }
 
 async fn a_put_off_task_starts_when_it_is_due_whatever_orchestrator_is_there(broker: Broker) {
-    let cluster = Cluster::start(broker, &[ONE], &[]);
+    let mut cluster = Cluster::start(broker, &[ONE], &[]);
     let _worker = cluster.worker(obedient(), &[]);
     let soon = cluster.client.create(&request(json!({"delay_ms": 1200}))).await;
     let never = cluster.client.create(&request(json!({"delay_ms": 600_000}))).await;
@@ -87,9 +87,8 @@ async fn a_put_off_task_starts_when_it_is_due_whatever_orchestrator_is_there(bro
     }
     let answer = post(&cluster.client, &format!("/v1/tasks/{never}/cancel"), None).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    signal(cluster.orchestrator.program.pid(), "KILL");
-    let another = cluster.another();
-    let client = crate::client::Client::of(&another);
+    cluster.kill();
+    let client = &cluster.client;
     let task = client.ended(&soon).await;
     assert_eq!(task["state"], "Complete");
     let late = client.ended(&late).await;
@@ -106,7 +105,7 @@ async fn a_put_off_task_starts_when_it_is_due_whatever_orchestrator_is_there(bro
 async fn a_deadline_cancels_what_runs_and_its_handler_is_told(broker: Broker) {
     let ours = "{namespace: n, name: one, deadline_ms: 600, steps: [{name: a, handler: work},
         {name: b, handler: work, depends_on: [a]}]}";
-    let cluster = Cluster::start(broker, &[ours], &[]);
+    let mut cluster = Cluster::start(broker, &[ours], &[]);
     let told = Arc::new(Semaphore::new(0));
     let tells = Arc::clone(&told);
     let worker = Worker::new().handler("n", "work", move |step: Step| {
@@ -121,9 +120,8 @@ async fn a_deadline_cancels_what_runs_and_its_handler_is_told(broker: Broker) {
     let of_template = cluster.client.create(&request(json!({}))).await;
     let of_request = cluster.client.create(&request(json!({"deadline_ms": 300}))).await;
     // The deadlines are the database's: those that are passed with nobody there are not forgotten.
-    signal(cluster.orchestrator.program.pid(), "KILL");
-    let another = cluster.another();
-    let client = crate::client::Client::of(&another);
+    cluster.kill();
+    let client = &cluster.client;
     for task in [&of_request, &of_template] {
         let task = client.ended(task).await;
         assert_eq!(
