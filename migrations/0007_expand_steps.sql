@@ -94,8 +94,8 @@ CREATE FUNCTION make_batches(
     OUT step_ids bigint[], OUT namespaces text[], OUT priorities smallint[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    -- The last number is looked up before the first is given: among the rows of this very statement,
-    -- which it can't see, the look would go through all of them for each.
+    -- The last number is looked up before the first is given: it would be among the rows that this
+    -- very statement has made, which it can't see, and go through all of them for each.
     WITH batchable AS MATERIALIZED (
         SELECT s.step_id, s.namespace, s.priority, s.expansion, t.template_id, ts.worker, (
                 SELECT max(last.step_id) FROM workflow_steps last

@@ -109,8 +109,8 @@ impl Problem {
         Self { retry_after_s: Some(retry_after_s), ..problem }
     }
 
-    /// 503: the database has failed; the log tells how. 422, where it is a value of the request that
-    /// it can't hold.
+    /// 503: the database has failed; the log tells how. 422, where it is a value of the request
+    /// that it can't hold.
     #[must_use]
     pub fn of_database(error: &sqlx::Error) -> Self {
         tracing::warn!(%error, "a request can't be answered");

@@ -42,8 +42,8 @@ const ONE: &str = "{namespace: n, name: one, steps: [{name: a, handler: work}]}"
 /// Every run of a handler, numbered as they began.
 const RUNS: &str = "CREATE TABLE runs (task_uuid uuid, step text, run bigint)";
 
-/// Steps whose result is not what the run gave that began last. One worker's runs begin in the order
-/// of its claims.
+/// Steps whose result is not what the run gave that began last. One worker's runs begin in the
+/// order of its claims.
 const NOT_THE_LAST: &str = "SELECT count(*) FROM workflow_steps s \
     JOIN tasks t ON t.task_id = s.step_id >> 16 WHERE s.state = 'Complete' \
     AND (s.result ->> 'run')::bigint <> (SELECT max(r.run) FROM runs r \
