@@ -2,7 +2,7 @@
 //! to its end, and none has a result twice.
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use stepmark_engine::worker::{Step, StepError, Worker};
 use stepmark_servers::RabbitMq;
 
@@ -43,11 +43,15 @@ async fn create(client: &Client, body: &serde_json::Value) -> String {
 
 /// Waits until this many steps are Complete.
 async fn complete(database: &Database, count: i64) {
+    reached(database, "SELECT count(*) FROM workflow_steps WHERE state = 'Complete'", count).await;
+}
+
+/// Waits until a statement counts as many, whoever is away.
+async fn reached(database: &Database, sql: &'static str, count: i64) {
     eventually("the load is under way", async || {
         let mut connection = PgConnection::connect_with(&database.options()).await.ok()?;
-        let sql = "SELECT count(*) FROM workflow_steps WHERE state = 'Complete'";
-        let found = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql));
-        (found.fetch_one(&mut connection).await.ok()? >= count).then_some(())
+        let found = sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await.ok()?;
+        (found >= count).then_some(())
     })
     .await;
 }
@@ -80,7 +84,10 @@ async fn everything_crashes(mut broker: Option<RabbitMq>) {
     server.stop_immediate().unwrap();
     server.start_again().unwrap();
     drop(worker_that_dies);
-    let _worker = cluster.worker(worker(), &of_worker);
+    let second = [&of_worker[..], &["--instance", "second"]].concat();
+    let _worker = cluster.worker(worker(), &second);
+    let at_work = "SELECT count(*) FROM workflow_steps WHERE claimed_by = 'second'";
+    reached(&cluster.database, at_work, 1).await;
     if let Some(broker) = &mut broker {
         complete(&cluster.database, 80).await;
         broker.kill().unwrap();
