@@ -4,8 +4,8 @@
 -- task that looks complete while its steps are still to be made.
 --
 -- The steps of one evaluation and the states that they have come to; those that are not of these
--- kinds are left alone. Called with the tasks locked. states: the same, with a failure that its
--- batch goes on without counted as Complete; ready_…: the steps that have been enqueued.
+-- kinds are left alone. Called with the tasks locked. states: the same, with a failure that its batch
+-- goes on without counted as Complete; ready_…: the steps that have been enqueued.
 CREATE FUNCTION expand_steps(
     p_step_ids bigint[], p_states step_state[], p_rests_on pg_lsn,
     OUT states step_state[], OUT ready_step_ids bigint[], OUT ready_states step_state[],
@@ -24,8 +24,8 @@ BEGIN
     ready_namespaces := coalesce(made.namespaces, '{}');
     ready_priorities := coalesce(made.priorities, '{}');
 
-    -- What the children are told: a parent has ended, was skipped (a branch that was not chosen),
-    -- or has failed and is gone on without.
+    -- What the children are told: a parent has ended, was skipped (a branch that was not chosen), or
+    -- has failed and is gone on without.
     SELECT array_agg(e.child_id), array_agg(e.child_end) INTO child_ids, child_ends
     FROM (
         SELECT child.step_id AS child_id, CASE
@@ -86,19 +86,21 @@ BEGIN
     WHERE t.task_id = d.task_id;
 END $$;
 
--- The batches that batchable steps among these have asked for: each becomes an instance of the
--- batch worker, born Pending and Enqueued at once, and takes the place of the batchable step where
--- that stood in for it. Any number of them is made by one statement.
+-- The batches that batchable steps among these have asked for: each becomes an instance of the batch
+-- worker, born Pending and Enqueued at once, and takes the place of the batchable step where that
+-- stood in for it. Any number of them is made by one statement.
 CREATE FUNCTION make_batches(
     p_step_ids bigint[], p_rests_on pg_lsn,
     OUT step_ids bigint[], OUT namespaces text[], OUT priorities smallint[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    -- Materialized, so that the last step is looked for once, not past each step that is made.
+    -- The last number is looked up before the first is given: it would be among the rows that this
+    -- very statement has made, which it can't see, and go through all of them for each.
     WITH batchable AS MATERIALIZED (
-        SELECT s.step_id, s.namespace, s.priority, s.expansion, t.template_id, ts.worker,
-            (SELECT max(last.step_id) FROM workflow_steps last
-            WHERE last.step_id BETWEEN s.step_id >> 16 << 16 AND s.step_id | 65535) AS last_id
+        SELECT s.step_id, s.namespace, s.priority, s.expansion, t.template_id, ts.worker, (
+                SELECT max(last.step_id) FROM workflow_steps last
+                WHERE last.step_id BETWEEN s.step_id >> 16 << 16 AND s.step_id | 65535
+            ) AS last_step_id
         FROM workflow_steps s
         JOIN tasks t ON t.task_id = s.step_id >> 16
         JOIN template_steps ts
@@ -108,7 +110,8 @@ BEGIN
         INSERT INTO workflow_steps (step_id, namespace, name, type, handler, template_step_no,
             priority, state, transition_count, parents_remaining, max_attempts, backoff_initial_ms,
             backoff_max_ms, timeout_ms, parents, children, input, rests_on)
-        SELECT b.last_id + row_number() OVER (PARTITION BY b.step_id >> 16 ORDER BY b.step_id, e.nr),
+        SELECT b.last_step_id
+                + row_number() OVER (PARTITION BY b.step_id >> 16 ORDER BY b.step_id, e.nr),
             b.namespace, w.name || '_' || lpad(e.nr::text, greatest(3, length(e.nr::text)), '0'),
             w.type, w.handler, w.step_no, b.priority, 'Enqueued', 1, 0, w.max_attempts,
             w.backoff_initial_ms, w.backoff_max_ms, w.timeout_ms, ARRAY[b.step_id],

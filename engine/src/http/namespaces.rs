@@ -1,6 +1,7 @@
 //! `/v1/namespaces`: which there are, pause and resume.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 
 use super::problem::Problem;
@@ -30,12 +31,13 @@ pub async fn list_namespaces(State(api): State<Api>) -> Result<Json<Vec<Namespac
     security(("token" = [])), params(("namespace" = String, Path, description = "Its name")),
     responses((status = 200, description = "It is paused", body = Namespace),
     (status = 404, description = "No template of this namespace is loaded", body = Problem),
+    (status = 422, description = "Not UTF-8", body = Problem),
     (status = 503, description = "The database is away", body = Problem)))]
 pub async fn pause_namespace(
     State(api): State<Api>,
-    Path(namespace): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Namespace>, Problem> {
-    known(&api, &namespace)?;
+    let namespace = known(&api, path)?;
     sqlx::query(include_str!("../../sql/namespace_pause.sql"))
         .bind(&namespace)
         .execute(&api.pool)
@@ -49,12 +51,13 @@ pub async fn pause_namespace(
     security(("token" = [])), params(("namespace" = String, Path, description = "Its name")),
     responses((status = 200, description = "It is not paused", body = Namespace),
     (status = 404, description = "No template of this namespace is loaded", body = Problem),
+    (status = 422, description = "Not UTF-8", body = Problem),
     (status = 503, description = "The database is away", body = Problem)))]
 pub async fn resume_namespace(
     State(api): State<Api>,
-    Path(namespace): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Namespace>, Problem> {
-    known(&api, &namespace)?;
+    let namespace = known(&api, path)?;
     let failed = |error: sqlx::Error| Problem::of_database(&error);
     // Two transactions, in this order; see resume_namespaces. Should this process end between them,
     // any orchestrator's next sweep makes the second.
@@ -72,9 +75,11 @@ pub async fn resume_namespace(
     read(api, namespace).await
 }
 
-fn known(api: &Api, namespace: &str) -> Result<(), Problem> {
-    if api.templates.namespaces().iter().any(|known| known == namespace) {
-        return Ok(());
+/// The namespace of the path, if there is such a one.
+fn known(api: &Api, path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(namespace) = path.map_err(|error| Problem::invalid(error.body_text()))?;
+    if api.templates.namespaces().contains(&namespace) {
+        return Ok(namespace);
     }
     Err(Problem::not_found(format!(
         "no template of a namespace {namespace:?} is loaded; there is: {}",

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::database::is_data_error;
+
 /// A problem document.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -107,10 +109,14 @@ impl Problem {
         Self { retry_after_s: Some(retry_after_s), ..problem }
     }
 
-    /// 503: the database has failed; the log tells how.
+    /// 503: the database has failed; the log tells how. 422, where it is a value of the request
+    /// that it can't hold.
     #[must_use]
     pub fn of_database(error: &sqlx::Error) -> Self {
         tracing::warn!(%error, "a request can't be answered");
+        if let Some(refused) = error.as_database_error().filter(|_| is_data_error(error)) {
+            return Self::invalid(format!("PostgreSQL can't hold a value: {}", refused.message()));
+        }
         Self::away()
     }
 

@@ -105,7 +105,7 @@ pub async fn create_task(
         }
         CreateError::KeyTaken(holder) => Problem::conflict(format!(
             "idempotency_key stands for task {holder}, which was asked for with another template, \
-             version or context; use another key"
+             version, context, priority, delay or deadline; use another key"
         )),
     })?;
     let status = if created.new { StatusCode::CREATED } else { StatusCode::OK };

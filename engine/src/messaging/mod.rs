@@ -121,6 +121,10 @@ pub trait Queue: Send {
     /// Waits until there may be messages, and at most `patience`.
     fn wait(&mut self, patience: Duration) -> BoxFuture<'_, Result<(), MessagingError>>;
 
+    /// Hears the calls of [`Source::calls`] while the lane waits for something else than messages,
+    /// and forgets none that announces any; it returns when that fails, and never otherwise.
+    fn hear(&mut self) -> BoxFuture<'_, MessagingError>;
+
     /// Takes up to `max` messages without waiting, and does `phase` to the steps that they name.
     /// They are settled with its commit or at the next wait; a failure gives them back. The rows
     /// are the phase's; there are none when there was no message to be had. Must not be cut short:

@@ -146,6 +146,16 @@ impl Queue for PgmqQueue {
         })
     }
 
+    fn hear(&mut self) -> BoxFuture<'_, MessagingError> {
+        Box::pin(async move {
+            loop {
+                if let Err(error) = self.next_call().await {
+                    return error.into();
+                }
+            }
+        })
+    }
+
     fn act<'a>(
         &'a mut self,
         phase: &'a dyn Phase,

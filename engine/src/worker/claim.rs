@@ -157,11 +157,15 @@ impl ClaimLane {
         };
         waited?;
         loop {
-            let slot = Arc::clone(slots).acquire_owned();
-            let Some(permit) = shutdown.run_until_cancelled(slot).await else {
-                return Ok(());
+            // Handlers that hold all slots must be told when their claims end.
+            let mut permits = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                slot = Arc::clone(slots).acquire_owned() => {
+                    slot.expect("the semaphore is never closed")
+                }
+                error = queue.hear() => return Err(error),
             };
-            let mut permits = permit.expect("the semaphore is never closed");
             let more = slots.available_permits().min(self.config.engine.batch_max as usize - 1);
             if let Ok(others) = Arc::clone(slots).try_acquire_many_owned(clamp_u32(more)) {
                 permits.merge(others);

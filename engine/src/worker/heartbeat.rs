@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -51,6 +52,9 @@ impl HeartbeatLane {
     /// run, whether their claims still hold: no call may have told of their end.
     pub(super) async fn run(mut self, ended: CancellationToken) {
         let mut batch = Vec::new();
+        // Heartbeats don't put it off.
+        let mut sweep = tokio::time::interval(self.sweep);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 received = self.heartbeats.recv_many(&mut batch, self.batch_max) => {
@@ -59,7 +63,7 @@ impl HeartbeatLane {
                     }
                     self.store(std::mem::take(&mut batch)).await;
                 }
-                () = tokio::time::sleep(self.sweep) => self.look().await,
+                _ = sweep.tick() => self.look().await,
                 () = self.interrupts.look.notified() => self.look().await,
                 () = ended.cancelled() => return,
             }

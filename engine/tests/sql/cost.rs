@@ -138,3 +138,39 @@ async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
         assert!(total(cost) < 2 * total(&on_nothing), "{} blocks", total(cost));
     }
 }
+
+#[tokio::test]
+async fn what_a_batch_costs_does_not_grow_with_how_many_are_made_at_once() {
+    const BATCHED: &str = "{namespace: n, name: t, steps: [
+        {name: divide, type: batchable, handler: h, batches_max: 5000},
+        {name: part, type: batch_worker, handler: h, depends_on: [divide]},
+        {name: merge, type: deferred_convergence, handler: h, depends_on: [part]}]}";
+    let database = Database::migrated();
+    let mut watcher = database.superuser().await;
+    let mut engine = Engine::connect(&database).await;
+    let parsed = Template::parse("test.yaml", BATCHED).unwrap();
+    let request = Request::of(&parsed, engine.register(&parsed).await);
+    let mut blocks_a_batch = Vec::new();
+    for batches in [500_i64, 5_000] {
+        let created = engine.create(std::slice::from_ref(&request)).await.unwrap();
+        let task_id = engine.task_id(created[0].task_uuid).await;
+        let batchable = [step(task_id, 0)];
+        let claims = engine.claim(&batchable).await.unwrap();
+        let inputs: Vec<i64> = (0..batches).collect();
+        let made = Stored::expanding(&claims[0], "FanOut", &serde_json::json!(inputs));
+        engine.complete(&[made]).await.unwrap();
+        let before = settled(&mut engine, &mut watcher).await;
+        assert_eq!(engine.process(&batchable).await.unwrap(), 1);
+        let after = settled(&mut engine, &mut watcher).await;
+        blocks_a_batch.push((after - before) / batches);
+    }
+    let [few, many] = blocks_a_batch[..] else { panic!("{blocks_a_batch:?}") };
+    assert!(many < 2 * few, "{blocks_a_batch:?} blocks a batch");
+}
+
+/// Blocks touched so far, in all tables.
+async fn settled(engine: &mut Engine, watcher: &mut PgConnection) -> i64 {
+    execute(&mut engine.connection, "SELECT pg_stat_force_next_flush()").await;
+    execute(&mut engine.connection, "SELECT 1").await;
+    read_so_far(watcher).await.iter().map(|table| table.2).sum()
+}

@@ -9,7 +9,7 @@ use amqprs::channel::{
     BasicAckArguments, BasicConsumeArguments, BasicNackArguments, BasicQosArguments,
     BasicRejectArguments, Channel, ConsumerMessage,
 };
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::{BoxFuture, FutureExt, pending, ready};
 use futures_util::stream::{self, SelectAll, Stream, StreamExt};
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
@@ -182,6 +182,10 @@ impl Queue for RabbitMqQueue {
             }
             Ok(())
         })
+    }
+
+    fn hear(&mut self) -> BoxFuture<'_, MessagingError> {
+        Box::pin(pending()) // what hears them is a task of its own
     }
 
     fn act<'a>(
