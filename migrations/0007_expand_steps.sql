@@ -4,8 +4,9 @@
 -- task that looks complete while its steps are still to be made.
 --
 -- The steps of one evaluation and the states that they have come to; those that are not of these
--- kinds are left alone. Called with the tasks locked. states: the same, with a failure that its batch
--- goes on without counted as Complete; ready_…: the steps that have been enqueued.
+-- kinds are left alone. Called with the tasks locked. states: the same, with a failure that its
+-- batch goes on without counted as Complete, and a retry whose batch has failed meanwhile as
+-- Cancelled; ready_…: the steps that have been enqueued.
 CREATE FUNCTION expand_steps(
     p_step_ids bigint[], p_states step_state[], p_rests_on pg_lsn,
     OUT states step_state[], OUT ready_step_ids bigint[], OUT ready_states step_state[],
@@ -24,8 +25,8 @@ BEGIN
     ready_namespaces := coalesce(made.namespaces, '{}');
     ready_priorities := coalesce(made.priorities, '{}');
 
-    -- What the children are told: a parent has ended, was skipped (a branch that was not chosen), or
-    -- has failed and is gone on without.
+    -- What the children are told: a parent has ended, was skipped (a branch that was not chosen),
+    -- or has failed and is gone on without.
     SELECT array_agg(e.child_id), array_agg(e.child_end) INTO child_ids, child_ends
     FROM (
         SELECT child.step_id AS child_id, CASE
@@ -48,7 +49,10 @@ BEGIN
     ) AS e;
     ended := end_batches(p_step_ids);
     states := ARRAY(
-        SELECT CASE WHEN m.step_id = ANY (ended.tolerated_ids) THEN 'Complete' ELSE m.state END
+        SELECT CASE
+            WHEN m.step_id = ANY (ended.tolerated_ids) THEN 'Complete'
+            WHEN m.step_id = ANY (ended.cancelled_ids) THEN 'Cancelled'
+            ELSE m.state END
         FROM unnest(p_step_ids, p_states) WITH ORDINALITY AS m (step_id, state, nr)
         ORDER BY m.nr);
 
@@ -75,7 +79,9 @@ BEGIN
             count(*) FILTER (WHERE c.what NOT IN ('made', 'skipped'))::integer AS cancelled,
             count(*) FILTER (WHERE c.what IN (
                 'Enqueued', 'InProgress', 'EnqueuedForOrchestration'))::integer AS active,
-            count(*) FILTER (WHERE c.what = 'WaitingForRetry')::integer AS waiting
+            -- Not those that have begun to wait in this evaluation: they are not counted yet.
+            count(*) FILTER (WHERE c.what = 'WaitingForRetry'
+                AND NOT c.step_id = ANY (p_step_ids))::integer AS waiting
         FROM (
             SELECT unnest(made.step_ids) AS step_id, 'made' AS what
             UNION ALL SELECT unnest(skipped_ids), 'skipped'
@@ -86,9 +92,9 @@ BEGIN
     WHERE t.task_id = d.task_id;
 END $$;
 
--- The batches that batchable steps among these have asked for: each becomes an instance of the batch
--- worker, born Pending and Enqueued at once, and takes the place of the batchable step where that
--- stood in for it. Any number of them is made by one statement.
+-- The batches that batchable steps among these have asked for: each becomes an instance of the
+-- batch worker, born Pending and Enqueued at once, and takes the place of the batchable step where
+-- that stood in for it. Any number of them is made by one statement.
 CREATE FUNCTION make_batches(
     p_step_ids bigint[], p_rests_on pg_lsn,
     OUT step_ids bigint[], OUT namespaces text[], OUT priorities smallint[]

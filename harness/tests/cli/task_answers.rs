@@ -1,4 +1,4 @@
-//! `stepmark task` and `stepmark namespace` with answers that an orchestrator gives rarely or never.
+//! `stepmark task` and `stepmark namespace` with answers that an orchestrator rarely gives.
 
 use std::sync::{Arc, Mutex};
 
