@@ -8,9 +8,12 @@
 //! - [`oracle`], [`budget`], [`verdict`]: pure: from what was seen to what is said.
 //! - [`measurement`]: all of these, for one run; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
+//!
+//! Beside it, [`authoring`]: new workflows.
 
 pub mod accounting;
 pub mod audit;
+pub mod authoring;
 pub mod binaries;
 pub mod broker;
 pub mod budget;

@@ -49,7 +49,7 @@ enum Command {
     /// Check and list scenarios.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
-    /// Check, draw and plan workflow templates.
+    /// Make workflows; check, draw and plan their templates.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
 }

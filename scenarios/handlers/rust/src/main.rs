@@ -1,11 +1,15 @@
 //! The scenarios' step handlers in Rust, as a worker program.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod answers;
 mod numbers;
+mod own;
 
 use std::process::ExitCode;
 
 use stepmark_engine::worker::Worker;
 
 fn main() -> ExitCode {
-    numbers::register(Worker::new()).main()
+    own::register(numbers::register(Worker::new())).main()
 }
