@@ -28,10 +28,10 @@ CREATE TABLE task_templates (
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 
--- The definition's steps as rows, so that creating a task is one INSERT … SELECT. steps above counts
--- those that a new task has: all but the batch workers, which come last and stand for the steps that
--- are made at run time. parents and children are a new task's, where a batchable step stands in for
--- its workers (placeholders); a batch worker's children are each instance's.
+-- The definition's steps as rows, so that creating a task is one INSERT … SELECT. steps above
+-- counts those that a new task has: all but the batch workers, which come last and stand for the
+-- steps that are made at run time. parents and children are a new task's, where a batchable step
+-- stands in for its workers (placeholders); a batch worker's children are each instance's.
 CREATE TABLE template_steps (
     template_id        integer NOT NULL REFERENCES task_templates,
     step_no            integer NOT NULL CHECK (step_no >= 0),

@@ -1,13 +1,13 @@
 -- Enqueued → InProgress for the steps of any number of dispatch messages. A message whose step is
--- not Enqueued (claimed already, cancelled, or a duplicate) changes nothing; nor does one of a paused
--- namespace, whose messages come anew when it is resumed.
+-- not Enqueued (claimed already, cancelled, or a duplicate) changes nothing; nor does one of a
+-- paused namespace, whose messages come anew when it is resumed.
 --
 -- RabbitMQ: the messages have been delivered and name the steps (p_step_ids; sorted, so that all
 -- lock in key order).
--- PGMQ: up to p_max messages of p_namespaces are taken here, those of the highest priority first. Taking is deleting: the row's lock is
--- its visibility timeout, and an aborted claim puts it back at once. Fewer than p_max rows mean
--- that no message was left: those that claim nothing are taken too, and make room for others. What
--- comes later calls by NOTIFY.
+-- PGMQ: up to p_max messages of p_namespaces are taken here, those of the highest priority first.
+-- Taking is deleting: the row's lock is its visibility timeout, and an aborted claim puts it back
+-- at once. Fewer than p_max rows mean that no message was left: those that claim nothing are taken
+-- too, and make room for others. What comes later calls by NOTIFY.
 --
 -- The commit is asynchronous: what it loses in a crash, the message brings back. Taking it from
 -- PGMQ is lost too, and RabbitMQ is told that it is done with only after a flush of the log. But
@@ -123,9 +123,9 @@ BEGIN
 END $$;
 
 -- A handler tells that it is still at work: its lease is extended, but not past its time-out, and
--- its checkpoint is kept where it gives one, for the next attempt to go on from. held tells for each
--- element whether the claim is still the step's; a handler whose claim isn't should stop. Durable
--- when a checkpoint is stored.
+-- its checkpoint is kept where it gives one, for the next attempt to go on from. held tells for
+-- each element whether the claim is still the step's; a handler whose claim isn't should stop.
+-- Durable when a checkpoint is stored.
 CREATE FUNCTION heartbeat_steps(
     p_step_ids bigint[], p_claim_tokens uuid[], p_checkpoints text[], p_lease_ms bigint
 ) RETURNS boolean[] LANGUAGE plpgsql AS $$

@@ -4,8 +4,8 @@
 -- task that looks complete while its steps are still to be made.
 --
 -- The steps of one evaluation and the states that they have come to; those that are not of these
--- kinds are left alone. Called with the tasks locked. states: the same, with a failure that its batch
--- goes on without counted as Complete; ready_…: the steps that have been enqueued.
+-- kinds are left alone. Called with the tasks locked. states: the same, with a failure that its
+-- batch goes on without counted as Complete; ready_…: the steps that have been enqueued.
 CREATE FUNCTION expand_steps(
     p_step_ids bigint[], p_states step_state[], p_rests_on pg_lsn,
     OUT states step_state[], OUT ready_step_ids bigint[], OUT ready_states step_state[],
@@ -24,8 +24,8 @@ BEGIN
     ready_namespaces := coalesce(made.namespaces, '{}');
     ready_priorities := coalesce(made.priorities, '{}');
 
-    -- What the children are told: a parent has ended, was skipped (a branch that was not chosen), or
-    -- has failed and is gone on without.
+    -- What the children are told: a parent has ended, was skipped (a branch that was not chosen),
+    -- or has failed and is gone on without.
     SELECT array_agg(e.child_id), array_agg(e.child_end) INTO child_ids, child_ends
     FROM (
         SELECT child.step_id AS child_id, CASE
@@ -86,9 +86,9 @@ BEGIN
     WHERE t.task_id = d.task_id;
 END $$;
 
--- The batches that batchable steps among these have asked for: each becomes an instance of the batch
--- worker, born Pending and Enqueued at once, and takes the place of the batchable step where that
--- stood in for it. Any number of them is made by one statement.
+-- The batches that batchable steps among these have asked for: each becomes an instance of the
+-- batch worker, born Pending and Enqueued at once, and takes the place of the batchable step where
+-- that stood in for it. Any number of them is made by one statement.
 CREATE FUNCTION make_batches(
     p_step_ids bigint[], p_rests_on pg_lsn,
     OUT step_ids bigint[], OUT namespaces text[], OUT priorities smallint[]

@@ -73,10 +73,10 @@ BEGIN
     RETURN cancelled;
 END $$;
 
--- Error → EnqueuingSteps → StepsInProcess: the steps that failed are tried again, as if for the first
--- time, and with them what hangs on them. A failure that its batch went on without stays. Batch
--- workers that were cancelled with their batch are made anew, because Cancelled is final, and take
--- the places of the cancelled ones. Whether the task was in Error, so that anything was done.
+-- Error → EnqueuingSteps → StepsInProcess: the steps that failed are tried again, as if for the
+-- first time, and with them what hangs on them. A failure that its batch went on without stays.
+-- Batch workers that were cancelled with their batch are made anew, because Cancelled is final, and
+-- take the places of the cancelled ones. Whether the task was in Error, so that anything was done.
 CREATE FUNCTION redrive_task(
     p_broker message_broker, p_task_uuid uuid, OUT redriven boolean, OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
@@ -208,8 +208,8 @@ BEGIN
 END $$;
 
 -- Sends the dispatch messages of namespaces that are resuming anew, and ends their pause. In a
--- transaction after the one that let them be claimed again: whatever was claimed in vain before that
--- is seen here to be Enqueued. On RabbitMQ they are left for resend_outbox. Returns how many.
+-- transaction after the one that let them be claimed again: whatever was claimed in vain before
+-- that is seen here to be Enqueued. On RabbitMQ they are left for resend_outbox. Returns how many.
 CREATE FUNCTION resume_namespaces(p_broker message_broker) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     resuming text[];

@@ -1,4 +1,4 @@
--- The newest $5 tasks before task $4, in state $1, of namespace $2 and template $3, each where it is
+-- The newest $5 tasks before task $4, in state $1, of namespace $2, template $3, each where it is
 -- given; and the key of each. Which index is gone through depends on the state: failed and
 -- unfinished tasks are found without those that lie between them.
 WITH listed AS (

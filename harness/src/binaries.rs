@@ -124,7 +124,8 @@ impl Binaries {
         orchestrator: PathBuf,
         worker_rust: PathBuf,
     ) -> Result<Binaries, BinariesError> {
-        let root = root.to_path_buf();
+        // The programs run with the root as their folder.
+        let [root, orchestrator, worker_rust] = [root, &orchestrator, &worker_rust].map(absolute);
         let source_hash = stepmark_revision::source_hash(&root)
             .map_err(|error| BinariesError::Tree { root: root.clone(), error })?;
         for path in [&orchestrator, &worker_rust] {
@@ -136,6 +137,11 @@ impl Binaries {
         }
         Ok(Binaries { root, orchestrator, worker_rust, source_hash })
     }
+}
+
+/// The same path from anywhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// One line of cargo's JSON messages, of which only this is of interest.

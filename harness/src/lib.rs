@@ -26,6 +26,7 @@ pub mod formula;
 pub mod load;
 pub mod measurement;
 pub mod oracle;
+pub mod products;
 pub mod progress;
 pub mod recorder;
 pub mod report;

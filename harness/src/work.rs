@@ -25,6 +25,10 @@ pub struct Work {
     pub wal_bytes: Option<f64>,
     /// CPU milliseconds of the engine's processes and the servers.
     pub cpu_ms: Option<f64>,
+    /// Reads of files by the cluster's processes, in calls; sockets are not in it.
+    pub file_reads: Option<f64>,
+    /// Bytes of those reads.
+    pub file_read_bytes: Option<f64>,
     /// HTTP calls of the client.
     pub http_calls: Option<f64>,
 }

@@ -91,8 +91,8 @@ async fn write_history(connection: &mut PgConnection, template_id: i32) {
     let sql = format!(
         "INSERT INTO tasks (task_uuid, namespace, template_id, idempotency_key, state, \
              transition_count, steps_active, steps_unfinished, priority, context, finished_at) \
-         SELECT gen_random_uuid(), 'n', {template_id}, 'old ' || nr, 'Complete', 11, 0, 0, 0, '{{}}', \
-             now() FROM generate_series(1, {HISTORY}) AS nr; \
+         SELECT gen_random_uuid(), 'n', {template_id}, 'old ' || nr, 'Complete', 11, 0, 0, 0, \
+             '{{}}', now() FROM generate_series(1, {HISTORY}) AS nr; \
          INSERT INTO workflow_steps (step_id, namespace, name, handler, state, transition_count, \
              parents_remaining, attempts, max_attempts, backoff_initial_ms, backoff_max_ms, \
              timeout_ms, template_step_no, priority, outcome, parents, children) \

@@ -36,8 +36,8 @@ pub struct StepSnapshot {
     pub retry_at_ms: Option<i64>,
     /// What it is to its task.
     pub step_type: StepType,
-    /// Whether it is a batch worker that its task goes on without: in Error where its batch goes on,
-    /// or cancelled and made anew.
+    /// Whether it is a batch worker that its task goes on without: in Error where its batch goes
+    /// on, or cancelled and made anew.
     pub is_tolerated: bool,
 }
 

@@ -121,7 +121,7 @@ fn numbers_have_bounds_and_choices_are_suggested() {
         reading(text, |root, f| root.choice("state", [("Complete", "Complete")].into_iter(), f))
     };
     assert_eq!(state("Complete"), (Some("Complete"), vec![]));
-    assert_eq!(state("Complet").1, ["1:1: unknown state `Complet` (did you mean `Complete`?)"]);
+    assert_eq!(state("Complet").1, ["1:1: state can't be `Complet` (did you mean `Complete`?)"]);
     assert_eq!(state("Gone").1, ["1:1: state can't be `Gone` (it is one of: Complete)"]);
 }
 

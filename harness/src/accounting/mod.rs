@@ -8,6 +8,7 @@
 //!   after the warm-up, and the end when the cluster is gone: a backend that ends hands over all.
 
 mod cpu;
+mod files;
 mod postgres;
 mod prometheus;
 
@@ -24,6 +25,7 @@ use crate::work::{Accounts, Spread, Work};
 
 use cpu::Busy;
 pub use cpu::Processes;
+use files::FileReads;
 use postgres::{Counters, Reading, Settled};
 pub use prometheus::label;
 
@@ -63,6 +65,7 @@ struct Mark {
     reading: Reading,
     published: Option<f64>,
     cpu: BTreeMap<String, Option<f64>>,
+    reads: Option<FileReads>,
     busy: Busy,
 }
 
@@ -73,6 +76,7 @@ struct Totals {
     wal_bytes: i64,
     messages: Option<f64>,
     cpu_ms: BTreeMap<String, Option<f64>>,
+    reads: Option<FileReads>,
     others_ms: f64,
     given_ms: f64,
 }
@@ -95,6 +99,7 @@ impl Totals {
             wal_bytes: 0,
             messages: Some(0.0),
             cpu_ms: BTreeMap::new(),
+            reads: Some(FileReads::default()),
             others_ms: 0.0,
             given_ms: 0.0,
         }
@@ -143,7 +148,8 @@ impl Accountant {
         let published = self.published(client).await;
         self.last = self.stable().await?;
         let (cpu, busy) = (self.processes.cpu_ms(), self.processes.busy());
-        self.since = Some(Mark { reading: self.last, published, cpu, busy });
+        let reads = self.processes.file_reads();
+        self.since = Some(Mark { reading: self.last, published, cpu, reads, busy });
         Ok(())
     }
 
@@ -173,7 +179,7 @@ impl Accountant {
         let Some(mark) = self.since.take() else {
             return Ok(());
         };
-        let cpu = self.processes.cpu_ms();
+        let (cpu, reads) = (self.processes.cpu_ms(), self.processes.file_reads());
         let (others, given) = self.processes.busy().others_since(mark.busy);
         let spent = self.stable().await?.since(mark.reading);
         let published = self.published(client).await;
@@ -187,6 +193,8 @@ impl Accountant {
         total.statements = sum(total.statements, spent.statements);
         total.wal_bytes += spent.wal_position;
         total.messages = sum(total.messages, messages);
+        let reads = reads.zip(mark.reads).map(|(now, then)| now - then);
+        total.reads = total.reads.zip(reads).map(|(sum, more)| sum + more);
         for (name, now) in cpu {
             let then = mark.cpu.get(&name).copied().flatten();
             let total = total.cpu_ms.entry(name).or_insert(Some(0.0));
@@ -227,6 +235,8 @@ impl Accountant {
             wal_flushes: gone.then(|| a_task(flushes as f64)),
             wal_bytes: Some(a_task(self.total.wal_bytes as f64)),
             cpu_ms: Some(by_process.values().flatten().sum()),
+            file_reads: self.total.reads.map(|reads| a_task(reads.calls)),
+            file_read_bytes: self.total.reads.map(|reads| a_task(reads.bytes)),
             http_calls: Some(a_task(self.http_calls as f64)),
             ..Work::default()
         };

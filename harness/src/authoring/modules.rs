@@ -100,8 +100,9 @@ mod tests {
         let names = ["b", "a10", "ab", "a9", "a_b", "a09"];
         let list = names.iter().fold(LIST.to_owned(), |list, name| with(&list, name).unwrap());
         let wanted = "//! Own.\n\nmod a09;\nmod a10;\nmod a9;\nmod a_b;\nmod ab;\nmod b;\n\n\
-                      use a::B;\n\nconst W: &[R] = &[\n    b::register,\n    a10::register,\n    \
-                      ab::register,\n    a9::register,\n    a_b::register,\n    a09::register,\n    \
+                      use a::B;\n\nconst W: &[R] = &[\n    b::register,\n    \
+                      a10::register,\n    ab::register,\n    a9::register,\n    \
+                      a_b::register,\n    a09::register,\n    \
                       // New workflows come above this line.\n];\n";
         assert_eq!(list, wanted);
     }

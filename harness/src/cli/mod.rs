@@ -4,6 +4,7 @@
 
 mod bench;
 mod doctor;
+mod products;
 mod root;
 mod scenario;
 mod up;
@@ -49,6 +50,8 @@ enum Command {
     /// Check and list scenarios.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Write the CSV file of products that the batch scenarios read, made from a seed.
+    Products(products::ProductsArgs),
     /// Make workflows; check, draw and plan their templates.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
+            Command::Products(args) => products::run(&args),
             Command::Scenario(command) => scenario::run(&command),
             Command::Workflow(command) => workflow::run(&command),
         }

@@ -20,7 +20,7 @@ pub(super) enum WorkflowCommand {
     /// Make a new workflow: a template, its handlers, a scenario with the right answers, and a test
     /// that holds the handlers against them. It passes as it is; change it step by step.
     ///
-    /// Exit code: 0 made, 2 the name is taken or is none, 3 the disk. All files are written or none.
+    /// Exit code: 0 made, 2 the name is taken or is none, 3 the disk. All is written or nothing.
     New(NewArgs),
     /// Say everything that is wrong with templates, each error at file:line:col.
     ///
@@ -217,14 +217,15 @@ fn plan(args: &PlanArgs, template: &Template) -> Result<String, String> {
     let choices: String = chosen.chain(batches).collect();
     let task = match (plan.task_transitions_min, plan.task_transitions_max) {
         (min, max) if min == max => min.to_string(),
-        (min, max) => format!("{min} to {max}, as completions are drained together or apart"),
+        (min, max) => {
+            format!("{min} to at most {max}, as completions are drained together or apart")
+        }
     };
     Ok(format!(
         "{}/{} version {}\n{choices}  steps {steps} (skipped {steps_skipped}), edges {edges}, \
-         stages {stages}, fan-in up to {fan_in_max}, fan-out up to {fan_out_max}\n\
-         One task, when every step completes at its first attempt:\n  \
-         step transitions        {}\n  task transitions        {task}\n  messages\
-         {:16}{}\n  dependency evaluations  {}\n",
+         stages {stages}, fan-in up to {fan_in_max}, fan-out up to {fan_out_max}\nOne task, when \
+         every step completes at its first attempt:\n  step transitions        {}\n  \
+         task transitions        {task}\n  messages{:16}{}\n  dependency evaluations  {}\n",
         template.namespace,
         template.name,
         template.version,

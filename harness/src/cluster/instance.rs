@@ -75,6 +75,8 @@ pub enum ClusterError {
 pub(super) struct Program {
     pub name: String,
     pub path: PathBuf,
+    /// Its working directory, so that a task can name files of the project.
+    pub folder: PathBuf,
     pub environment: BTreeMap<&'static str, String>,
     pub log: PathBuf,
 }
@@ -251,6 +253,7 @@ async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String
     without_own_variables(&mut command);
     let mut child = command
         .envs(&program.environment)
+        .current_dir(&program.folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::from(log))
         .kill_on_drop(true)

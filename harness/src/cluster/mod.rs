@@ -81,7 +81,8 @@ impl Cluster {
         let launch = |name: String, path: PathBuf, listen: &str| {
             let environment = environment(connections, &binaries.root, &name, listen);
             let log = logs.join(format!("{name}.log"));
-            let program = Program { name, path, environment, log };
+            let folder = binaries.root.clone();
+            let program = Program { name, path, folder, environment, log };
             Instance::start(program, Arc::clone(guardian), faults.clone())
         };
         // Workers need the schema, which the first orchestrator makes.

@@ -87,6 +87,8 @@ fn work(report: &Report) -> Table {
         "WAL flushes",
         "WAL KB",
         "CPU ms",
+        "file reads",
+        "read KB",
         "HTTP calls",
     ];
     let row = |run: &RunReport| {
@@ -116,6 +118,8 @@ fn work(report: &Report) -> Table {
             number(work.wal_flushes, 1),
             number(work.wal_bytes.map(|bytes| bytes / 1_024.0), 1),
             number(work.cpu_ms, 2),
+            number(work.file_reads, 1),
+            number(work.file_read_bytes.map(|bytes| bytes / 1_024.0), 1),
             number(work.http_calls, 1),
         ]
     };

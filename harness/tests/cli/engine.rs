@@ -18,7 +18,7 @@ fn bench_engine(name: &str) -> Program {
     with_engine(bench(name, ""))
 }
 
-fn with_engine(mut program: Program) -> Program {
+pub fn with_engine(mut program: Program) -> Program {
     static BUILT: Once = Once::new();
     let stepmark = Path::new(env!("CARGO_BIN_EXE_stepmark"));
     build(&BUILT, &["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"]);

@@ -34,7 +34,7 @@ fn run_of<'r>(runs: &'r [Value], scenario: &str) -> &'r Value {
     runs.iter().find(|run| run["scenario"] == scenario).unwrap()
 }
 
-fn assert_right(finished: &Finished) {
+pub fn assert_right(finished: &Finished) {
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for run in finished.runs() {
         assert_eq!((&run["status"], &run["correct"]), (&"good".into(), &true.into()), "{run}");

@@ -13,4 +13,5 @@ mod input;
 mod program;
 mod runs;
 mod scenario;
+mod shapes;
 mod workflow;

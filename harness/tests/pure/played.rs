@@ -87,6 +87,8 @@ pub fn observations(samples: u64) -> Observations {
         wal_flushes: Some(6.0),
         wal_bytes: Some(14_336.0),
         cpu_ms: Some(7.5),
+        file_reads: Some(0.0),
+        file_read_bytes: Some(0.0),
         http_calls: Some(2.0),
     };
     let each = BTreeMap::from([

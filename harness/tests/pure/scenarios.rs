@@ -1,8 +1,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stepmark_harness::scenario::{Oracle, Scenario, ScenarioError, is_made_by, load_all, select};
-use stepmark_workflow::Template;
+use stepmark_harness::scenario::{
+    Bound, Oracle, Scenario, ScenarioError, is_made_by, load_all, select,
+};
+use stepmark_workflow::plan::{Choices, Plan};
+use stepmark_workflow::state::StepState;
+use stepmark_workflow::{StepType, Template};
 
 use crate::played::linear;
 
@@ -23,21 +27,66 @@ fn complaint(text: &str) -> String {
 fn the_scenarios_of_the_project_are_read_and_their_results_agree_with_the_exact_ones() {
     let all = load_all(root(), &root().join("scenarios")).unwrap();
     let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-    let numbers = ["linear_rust", "diamond_rust", "complex_dag_rust", "hierarchical_tree_rust"];
-    assert_eq!(names[..4], numbers);
+    let known = ["linear_rust", "diamond_rust", "complex_dag_rust", "conditional_rust"];
+    assert_eq!(names[..4], known);
+    assert_eq!(names[4..6], ["hierarchical_tree_rust", "batch_csv_1000"]);
     // By another road than the handlers take; 6^64 is (6^16)^4, which no machine integer holds.
     let (small, large) =
         (6_u128.pow(16).to_string(), "63340286662973277706162286946811886609896461828096");
     let last = [
-        ("linear_step_4", &*small),
-        ("diamond_end", &*small),
-        ("dag_finalize", large),
-        ("tree_final_convergence", large),
+        ("linear_rust", "linear_step_4", &*small),
+        ("diamond_rust", "diamond_end", &*small),
+        ("complex_dag_rust", "dag_finalize", large),
+        ("hierarchical_tree_rust", "tree_final_convergence", large),
     ];
-    for (scenario, (step, exact)) in all.iter().zip(last) {
-        let Oracle::Table(table) = &scenario.oracle else { panic!("{}", scenario.name) };
+    for (name, step, exact) in last {
+        let scenario = all.iter().find(|scenario| scenario.name == name).unwrap();
+        let Oracle::Table(table) = &scenario.oracle else { panic!("{name}") };
         let result = table[0].steps[step].result.as_ref().unwrap();
-        assert_eq!(result["value"], exact, "{}", scenario.name);
+        assert_eq!(result["value"], exact, "{name}");
+    }
+}
+
+/// So what `stepmark workflow plan` says of a workflow is what its run has to show.
+#[test]
+fn a_scenario_s_budget_is_its_workflow_s_plan() {
+    let templates: Vec<Template> = fs::read_dir(root().join("fixtures/workflows"))
+        .unwrap()
+        .map(|entry| Template::parse("t", &fs::read_to_string(entry.unwrap().path()).unwrap()))
+        .map(Result::unwrap)
+        .collect();
+    let all = load_all(root(), &root().join("scenarios")).unwrap();
+    // Those of one's own, in tier 6, have the budget that their author gives them.
+    let of_benchmark = all.iter().filter(|scenario| scenario.tier <= 5);
+    for Scenario { name, workflow, oracle, budget, sequential_stages, .. } in of_benchmark {
+        let Oracle::Table(table) = oracle else { panic!("{name}") };
+        let states = &table[0].steps;
+        let template = templates.iter().find(|t| t.name == workflow.template).unwrap();
+        let mut choices = Choices::default();
+        for step in &template.steps {
+            let runs = |name: &&String| states[*name].state == StepState::Complete;
+            if step.step_type == StepType::Decision {
+                let chosen = step.branches.iter().filter(runs).cloned().collect();
+                choices.branches.insert(step.name.clone(), chosen);
+            }
+            if let Some(batchable) = &step.depends_on.first()
+                && step.step_type == StepType::BatchWorker
+            {
+                let instances = states.keys().filter(|name| is_made_by(name, step)).count();
+                choices.batches.insert((*batchable).clone(), instances);
+            }
+        }
+        let plan = Plan::of(template, &choices).unwrap();
+        let exactly = |count| Some(Bound { exactly: Some(count as f64), min: None, max: None });
+        assert_eq!(budget.step_transitions, exactly(plan.step_transitions), "{name}");
+        assert_eq!(budget.messages, exactly(plan.messages), "{name}");
+        assert_eq!(budget.dependency_evaluations, exactly(plan.dependency_evaluations), "{name}");
+        assert_eq!(*sequential_stages as usize, plan.stages, "{name}");
+        let task = budget.task_transitions.unwrap();
+        assert_eq!(task.exactly.or(task.min), Some(plan.task_transitions_min as f64), "{name}");
+        // The plan's is an upper bound.
+        let most = task.exactly.or(task.max).unwrap();
+        assert!(most <= plan.task_transitions_max as f64, "{name}");
     }
 }
 

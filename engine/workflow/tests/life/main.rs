@@ -157,7 +157,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         3 => pick.clone().prop_map(|pick| Event::RetryDue { pick }),
         2 => pick.clone().prop_map(|pick| Event::LeaseExpires { pick }),
         1 => pick.clone().prop_map(|pick| Event::TimesOut { pick }),
-        1 => prop::bool::weighted(0.05).prop_map(|now| if now { Event::Cancel } else { Event::Flush }),
+        1 => prop::bool::weighted(0.05)
+            .prop_map(|now| if now { Event::Cancel } else { Event::Flush }),
         1 => Just(Event::Redrive),
         1 => pick.clone().prop_map(|pick| Event::WorkerDies { pick }),
         1 => pick.prop_map(|pick| Event::Release { pick }),

@@ -3,13 +3,20 @@
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod answers;
+mod approval;
 mod numbers;
 mod own;
+mod products;
 
 use std::process::ExitCode;
 
 use stepmark_engine::worker::Worker;
 
 fn main() -> ExitCode {
-    own::register(numbers::register(Worker::new())).main()
+    worker().main()
+}
+
+fn worker() -> Worker {
+    let registers = [numbers::register, approval::register, products::register, own::register];
+    registers.into_iter().fold(Worker::new(), |worker, register| register(worker))
 }

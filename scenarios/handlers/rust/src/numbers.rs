@@ -74,17 +74,3 @@ fn squared(value: &BigInt) -> Result<Outcome, StepError> {
     let result = Number { value: (value * value).to_string() };
     Ok(serde_json::to_value(result)?.into())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::answers::assert_right;
-
-    #[tokio::test]
-    async fn the_scenarios_are_answered_right() {
-        let worker = register(Worker::new());
-        for name in ["linear_rust", "diamond_rust", "complex_dag_rust", "hierarchical_tree_rust"] {
-            assert_right(&worker, name).await;
-        }
-    }
-}
