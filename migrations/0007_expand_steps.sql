@@ -94,8 +94,11 @@ CREATE FUNCTION make_batches(
     OUT step_ids bigint[], OUT namespaces text[], OUT priorities smallint[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    WITH batchable AS (
-        SELECT s.step_id, s.namespace, s.priority, s.expansion, t.template_id, ts.worker
+    -- Materialized, so that the last step is looked for once, not past each step that is made.
+    WITH batchable AS MATERIALIZED (
+        SELECT s.step_id, s.namespace, s.priority, s.expansion, t.template_id, ts.worker,
+            (SELECT max(last.step_id) FROM workflow_steps last
+            WHERE last.step_id BETWEEN s.step_id >> 16 << 16 AND s.step_id | 65535) AS last_id
         FROM workflow_steps s
         JOIN tasks t ON t.task_id = s.step_id >> 16
         JOIN template_steps ts
@@ -105,10 +108,7 @@ BEGIN
         INSERT INTO workflow_steps (step_id, namespace, name, type, handler, template_step_no,
             priority, state, transition_count, parents_remaining, max_attempts, backoff_initial_ms,
             backoff_max_ms, timeout_ms, parents, children, input, rests_on)
-        SELECT (
-                SELECT max(last.step_id) FROM workflow_steps last
-                WHERE last.step_id BETWEEN b.step_id >> 16 << 16 AND b.step_id | 65535
-            ) + row_number() OVER (PARTITION BY b.step_id >> 16 ORDER BY b.step_id, e.nr),
+        SELECT b.last_id + row_number() OVER (PARTITION BY b.step_id >> 16 ORDER BY b.step_id, e.nr),
             b.namespace, w.name || '_' || lpad(e.nr::text, greatest(3, length(e.nr::text)), '0'),
             w.type, w.handler, w.step_no, b.priority, 'Enqueued', 1, 0, w.max_attempts,
             w.backoff_initial_ms, w.backoff_max_ms, w.timeout_ms, ARRAY[b.step_id],

@@ -7,7 +7,7 @@ use stepmark_workflow::Template;
 use uuid::Uuid;
 
 use crate::engine::{Claim, Engine, Request, Stored, step};
-use crate::support::{Database, execute, number, template};
+use crate::support::{Database, execute, number, template, write_history};
 
 const HISTORY: i64 = 10_000;
 const LINE: &[(&str, &[&str])] = &[("a", &[]), ("b", &["a"]), ("c", &["b"])];
@@ -86,31 +86,6 @@ async fn claim(engine: &mut Engine, next: &[StepId]) -> Vec<Claim> {
     claims
 }
 
-/// Finished tasks with all their steps and audit.
-async fn write_history(connection: &mut PgConnection, template_id: i32) {
-    let sql = format!(
-        "INSERT INTO tasks (task_uuid, namespace, template_id, idempotency_key, state, \
-             transition_count, steps_active, steps_unfinished, priority, context, finished_at) \
-         SELECT gen_random_uuid(), 'n', {template_id}, 'old ' || nr, 'Complete', 11, 0, 0, 0, \
-             '{{}}', now() FROM generate_series(1, {HISTORY}) AS nr; \
-         INSERT INTO workflow_steps (step_id, namespace, name, handler, state, transition_count, \
-             parents_remaining, attempts, max_attempts, backoff_initial_ms, backoff_max_ms, \
-             timeout_ms, template_step_no, priority, outcome, parents, children) \
-         SELECT task_id << 16 | no, 'n', 's' || no, 'h', 'Complete', 4, 0, 1, 3, 100, 1000, \
-             60000, no, 0, 'Complete', '{{}}', '{{}}' \
-         FROM tasks, generate_series(0, 2) AS no WHERE idempotency_key LIKE 'old%'; \
-         INSERT INTO workflow_step_transitions \
-             (step_id, sort_key, from_state, to_state, attempt) \
-         SELECT task_id << 16 | no, nr, 'Pending', 'Enqueued', 1 \
-         FROM tasks, generate_series(0, 2) AS no, generate_series(1, 4) AS nr \
-         WHERE idempotency_key LIKE 'old%'; \
-         INSERT INTO task_transitions (task_id, sort_key, from_state, to_state) \
-         SELECT task_id, nr, 'Pending', 'Initializing' FROM tasks, generate_series(1, 11) AS nr \
-         WHERE idempotency_key LIKE 'old%';"
-    );
-    execute(connection, &sql).await;
-}
-
 /// What one more task on each transport reads, by table: sequential scans and blocks.
 async fn cost_of_a_task(
     engine: &mut Engine,
@@ -143,7 +118,7 @@ async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
     let on_nothing = cost_of_a_task(&mut engine, &request, &mut watcher).await;
 
     let mut superuser = database.superuser().await;
-    write_history(&mut superuser, template_id).await;
+    write_history(&mut superuser, template_id, HISTORY).await;
     execute(&mut superuser, "VACUUM ANALYZE").await;
     assert!(number(&mut superuser, "SELECT count(*) FROM tasks").await > HISTORY);
     tasks_on_both(&mut engine, &request).await;

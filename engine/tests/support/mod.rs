@@ -5,6 +5,7 @@
 mod broker;
 mod crash;
 mod database;
+mod history;
 mod orchestrator;
 mod worker;
 
@@ -19,6 +20,7 @@ use stepmark_servers::Guardian;
 pub use broker::{own_broker, rabbitmq};
 pub use crash::UnflushedLog;
 pub use database::{Database, execute, number, own_postgres, postgres};
+pub use history::write_history;
 pub use orchestrator::{Orchestrator, Program, signal};
 pub use worker::{RunningWorker, worker_config};
 
