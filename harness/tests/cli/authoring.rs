@@ -104,7 +104,8 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
     renamed(&root);
     let shapes = ["linear", "diamond", "decision", "batch"];
     for shape in shapes {
-        let made = new(&root, &[&format!("my_{shape}"), "--language", "rust", "--shape", shape]);
+        let made =
+            new(&root, &[&format!("authored_{shape}"), "--language", "rust", "--shape", shape]);
         assert_eq!(made.code, Some(0), "{made:?}");
     }
     let (formatted, said) = cargo(&root, &["fmt", "--all", "--check"]);
@@ -113,7 +114,7 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
         let checked = run(&root, check);
         assert_eq!(checked.code, Some(0), "{checked:?}");
     }
-    let test = ["test", "--offline", "-p", "stepmark-handlers-rust", "own::"];
+    let test = ["test", "--offline", "-p", "stepmark-handlers-rust", "own::authored_"];
     let (passed, said) = cargo(&root, &test);
     assert!(passed && said.contains("test result: ok. 4 passed"), "{said}");
 
@@ -123,12 +124,12 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
         ("decision", "value < LARGE", "value <= LARGE"),
         ("batch", "BATCH_SIZE: usize = 2", "BATCH_SIZE: usize = 3"),
     ] {
-        change(&root, &format!("scenarios/handlers/rust/src/own/my_{shape}.rs"), from, to);
+        change(&root, &format!("scenarios/handlers/rust/src/own/authored_{shape}.rs"), from, to);
     }
     let (passed, said) = cargo(&root, &test);
     assert!(!passed && said.contains("test result: FAILED. 0 passed; 4 failed"), "{said}");
     for told in [
-        "wrong answers in the scenario my_linear_rust\ninput {\"number\":6}:\n  \
+        "wrong answers in the scenario authored_linear_rust\ninput {\"number\":6}:\n  \
          the step double has the result {\"value\":18} and not {\"value\":12}\n",
         "  the step add is Error and not Complete\n",
         "  the step add failed at attempt 1: no twice\n",
