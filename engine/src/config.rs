@@ -133,13 +133,16 @@ pub struct WorkerConfig {
     #[arg(long, env = "STEPMARK_LEASE_MS", default_value_t = 30_000, value_parser = at_least_one)]
     pub lease_ms: u32,
     /// Largest result of a step, in bytes of JSON; a larger one fails the step.
-    #[arg(long, env = "STEPMARK_RESULT_BYTES_MAX", default_value_t = 1 << 20)]
+    #[arg(long, env = "STEPMARK_RESULT_BYTES_MAX", default_value_t = RESULT_BYTES_MAX)]
     pub result_bytes_max: usize,
     /// Print the handlers, one NAMESPACE/HANDLER a line, as `stepmark workflow check --handlers`
     /// reads them, and exit.
     #[arg(long, exclusive = true)]
     pub list_handlers: bool,
 }
+
+/// Largest result of a step in bytes of JSON, unless the worker is told otherwise.
+pub const RESULT_BYTES_MAX: usize = 1 << 20;
 
 /// Version of the binaries, with the revision of the sources that they are built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STEPMARK_REVISION"), ")");

@@ -10,9 +10,11 @@
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
 //!
 //! Beside runs: [`task`], tasks as the API tells them and as people read them.
+//! And [`authoring`]: new workflows.
 
 pub mod accounting;
 pub mod audit;
+pub mod authoring;
 pub mod binaries;
 pub mod broker;
 pub mod budget;

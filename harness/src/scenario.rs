@@ -37,7 +37,9 @@ use stepmark_workflow::state::{StepState, TaskState};
 
 use crate::workload::{Computed, Inputs};
 
-pub use files::{ScenarioError, files_of, load_all, read_all, select};
+pub use files::{
+    ScenarioError, files_of, load_all, read_all, select, template_of, template_sources,
+};
 pub use read::Surroundings;
 pub use steps::is_made_by;
 
@@ -46,7 +48,7 @@ pub use steps::is_made_by;
 pub struct Scenario {
     /// The scenario's name, unique over all tiers.
     pub name: String,
-    /// The tier of the benchmark, 1 to 5.
+    /// The tier of the benchmark, 1 to 5; 6 is for workflows of one's own.
     pub tier: u8,
     /// The workflow that each task of the run is made from.
     pub workflow: Workflow,
@@ -78,7 +80,7 @@ pub struct Workflow {
 }
 
 /// A language that workers are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Language {
     /// Handlers in Rust, linked with the worker core.
     Rust,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, Row};
 use stepmark_workflow::{RetryPolicy, StepType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::WorkerConfig;
 use super::flight::Flight;
 use super::interrupts::Interrupts;
-use super::step::{Desk, Step};
+use super::step::{Desk, DeskEngine, Step};
 use crate::database::Pause;
 use crate::messaging::{
     MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
@@ -28,8 +28,8 @@ pub(super) struct Claim {
     pub(super) step: Step,
 }
 
-impl FromRow<'_, PgRow> for Claim {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+impl Claim {
+    fn read(row: &PgRow, engine: &DeskEngine) -> Result<Self, sqlx::Error> {
         let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let max_attempts: i32 = row.try_get("max_attempts")?;
         let (step_id, claim_token) = (row.try_get("step_id")?, row.try_get("claim_token")?);
@@ -58,7 +58,12 @@ impl FromRow<'_, PgRow> for Claim {
                 input: row.try_get("input")?,
                 checkpoint: row.try_get("checkpoint")?,
                 parents_failed: row.try_get("parents_failed")?,
-                desk: Desk { step_id, claim_token, told: CancellationToken::new(), engine: None },
+                desk: Desk {
+                    step_id,
+                    claim_token,
+                    told: CancellationToken::new(),
+                    engine: engine.clone(),
+                },
             },
         })
     }
@@ -94,6 +99,7 @@ pub(super) struct ClaimLane {
     namespaces: Vec<String>,
     messaging: Arc<dyn MessagingService>,
     interrupts: Arc<Interrupts>,
+    engine: DeskEngine,
     flight: Flight,
 }
 
@@ -103,11 +109,12 @@ impl ClaimLane {
         namespaces: Vec<String>,
         messaging: Arc<dyn MessagingService>,
         interrupts: Arc<Interrupts>,
+        engine: DeskEngine,
         flight: Flight,
     ) -> Self {
         let worker = config.engine.instance.clone();
         let claiming = Claiming { worker, lease_ms: config.lease_ms.into() };
-        Self { config, claiming, namespaces, messaging, interrupts, flight }
+        Self { config, claiming, namespaces, messaging, interrupts, engine, flight }
     }
 
     /// Claims and starts steps until the shutdown begins.
@@ -174,7 +181,8 @@ impl ClaimLane {
             // and not started stays idle until its lease expires.
             let max = permits.num_permits();
             let rows = queue.act(&self.claiming, max).await?;
-            let claims = rows.iter().map(Claim::from_row).collect::<Result<Vec<_>, _>>()?;
+            let claims = rows.iter().map(|row| Claim::read(row, &self.engine));
+            let claims = claims.collect::<Result<Vec<_>, _>>()?;
             let queue_empty = claims.len() < max;
             self.start(claims, permits);
             if queue_empty {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Row;
 use stepmark_workflow::retry::BACKOFF_MS_MAX;
 use tokio::sync::mpsc;
@@ -68,13 +68,13 @@ impl Attempted {
                 let after = after.min(BACKOFF_MS_MAX.into());
                 Self {
                     outcome: "Retry",
-                    error: Some(failure(&message)),
+                    error: Some(failure(&message).to_string()),
                     retry_after_ms: Some(i64::try_from(after).expect("a day in ms is small")),
                     ..blank
                 }
             }
             Outcome::Fail { message } => {
-                Self { outcome: "Fail", error: Some(failure(&message)), ..blank }
+                Self { outcome: "Fail", error: Some(failure(&message).to_string()), ..blank }
             }
         }
     }
@@ -82,15 +82,15 @@ impl Attempted {
     /// The same attempt as a failure, when its outcome turns out not to be storable.
     fn refused(&self, why: &str) -> Self {
         let message = format!("the outcome can't be stored: {why}");
-        let error = Some(failure(&message));
+        let error = Some(failure(&message).to_string());
         let (result, expansion, retry_after_ms) = (None, None, None);
         Self { outcome: "Fail", result, expansion, error, retry_after_ms, ..self.clone() }
     }
 }
 
 /// The error document of a step. NUL can't be stored, and an error text must not be lost for it.
-fn failure(message: &str) -> String {
-    json!({"kind": "handler", "message": message.replace('\0', "\u{fffd}")}).to_string()
+pub(super) fn failure(message: &str) -> Value {
+    json!({"kind": "handler", "message": message.replace('\0', "\u{fffd}")})
 }
 
 /// The lane's own things.

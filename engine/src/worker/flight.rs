@@ -15,7 +15,6 @@ use super::complete::Attempted;
 use super::handlers::Handlers;
 use super::interrupts::Interrupts;
 use super::outcome::Outcome;
-use super::step::DeskEngine;
 use crate::json;
 use crate::messaging::StepId;
 
@@ -24,7 +23,6 @@ use crate::messaging::StepId;
 pub(super) struct Flight {
     handlers: Handlers,
     attempted: mpsc::Sender<Attempted>,
-    engine: DeskEngine,
     result_bytes_max: usize,
     running: TaskTracker,
     interrupts: Arc<Interrupts>,
@@ -35,19 +33,17 @@ impl Flight {
     pub(super) fn new(
         handlers: Handlers,
         attempted: mpsc::Sender<Attempted>,
-        engine: DeskEngine,
         result_bytes_max: usize,
         interrupts: Arc<Interrupts>,
     ) -> Self {
         let (running, abandoned) = (TaskTracker::new(), CancellationToken::new());
-        Self { handlers, attempted, engine, result_bytes_max, running, interrupts, abandoned }
+        Self { handlers, attempted, result_bytes_max, running, interrupts, abandoned }
     }
 
     /// Runs the step's handler; the permit is its slot.
     pub(super) fn start(&self, mut claim: Claim, permit: OwnedSemaphorePermit) {
         let flight = self.clone();
         claim.step.desk.told = self.interrupts.begin(claim.claim_token, claim.step_id);
-        claim.step.desk.engine = Some(self.engine.clone());
         self.running.spawn(async move {
             let Claim { step_id, claim_token, retry, step } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
@@ -77,7 +73,7 @@ impl Flight {
 }
 
 /// The outcome, or a failure that says why it can't be stored.
-fn storable(outcome: Outcome, step_type: StepType, bytes_max: usize) -> Outcome {
+pub(super) fn storable(outcome: Outcome, step_type: StepType, bytes_max: usize) -> Outcome {
     if let Some(message) = outcome.misfit(step_type) {
         return Outcome::Fail { message };
     }

@@ -2,7 +2,8 @@
 //!
 //! One lane claims steps and starts their handlers, each a task of its own; what they make of
 //! their steps goes through one bounded channel to another lane, which stores it. Follow a step
-//! from [`claim`](self) through `flight` and `handlers` to `complete`.
+//! from [`claim`](self) through `flight` and `handlers` to `complete`. [`testing`] runs handlers
+//! without any of it.
 
 mod claim;
 mod complete;
@@ -13,6 +14,7 @@ mod interrupts;
 mod metrics;
 mod outcome;
 mod step;
+pub mod testing;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -125,7 +127,6 @@ impl Worker {
         let flight = Flight::new(
             self.handlers.clone(),
             sender,
-            DeskEngine { heartbeats, pool: pool.clone() },
             config.result_bytes_max,
             Arc::clone(&interrupts),
         );
@@ -134,6 +135,7 @@ impl Worker {
             self.handlers.namespaces(),
             Arc::clone(&messaging),
             Arc::clone(&interrupts),
+            DeskEngine::Database { heartbeats, pool: pool.clone() },
             flight.clone(),
         );
         let beating = HeartbeatLane {

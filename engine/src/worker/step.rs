@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sqlx::postgres::PgPool;
 use stepmark_workflow::{StepType, batch};
 use tokio::sync::{mpsc, oneshot};
@@ -47,15 +49,30 @@ pub(super) struct Desk {
     pub(super) claim_token: Uuid,
     /// Cancelled when the claim has ended.
     pub(super) told: CancellationToken,
-    /// None where a handler runs without an engine, as in a test.
-    pub(super) engine: Option<DeskEngine>,
+    pub(super) engine: DeskEngine,
 }
 
-/// The ways of a handler to the engine's database.
+/// The ways of a handler to the engine.
 #[derive(Debug, Clone)]
-pub(super) struct DeskEngine {
-    pub(super) heartbeats: mpsc::Sender<Heartbeat>,
-    pub(super) pool: PgPool,
+pub(super) enum DeskEngine {
+    /// An engine's database.
+    Database {
+        /// To the lane that stores them.
+        heartbeats: mpsc::Sender<Heartbeat>,
+        /// For what is read.
+        pool: PgPool,
+    },
+    /// No engine, as in a test.
+    Memory(Arc<DeskMemory>),
+}
+
+/// What a database would hold of one attempt.
+#[derive(Debug, Default)]
+pub(super) struct DeskMemory {
+    /// The errors of the failed parents, by their names.
+    pub(super) failures: BTreeMap<String, Value>,
+    /// The checkpoint that this attempt has saved, if any.
+    pub(super) checkpoint: Mutex<Option<String>>,
 }
 
 impl Step {
@@ -127,16 +144,18 @@ impl Step {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn parent_failures(
-        &self,
-    ) -> Result<BTreeMap<String, serde_json::Value>, HeartbeatError> {
-        let Some(engine) = self.desk.engine.as_ref().filter(|_| self.parents_failed > 0) else {
+    pub async fn parent_failures(&self) -> Result<BTreeMap<String, Value>, HeartbeatError> {
+        if self.parents_failed == 0 {
             return Ok(BTreeMap::new());
+        }
+        let pool = match &self.desk.engine {
+            DeskEngine::Database { pool, .. } => pool,
+            DeskEngine::Memory(memory) => return Ok(memory.failures.clone()),
         };
         let failures: Option<String> =
             sqlx::query_scalar(include_str!("../../sql/parent_failures.sql"))
                 .bind(self.desk.step_id)
-                .fetch_one(&engine.pool)
+                .fetch_one(pool)
                 .await
                 .map_err(|error| {
                     tracing::warn!(%error, "failures can't be read");
@@ -168,13 +187,19 @@ impl Step {
     }
 
     async fn beat(&self, checkpoint: Option<String>) -> Result<(), HeartbeatError> {
-        let Some(engine) = &self.desk.engine else {
-            return Ok(());
+        let heartbeats = match &self.desk.engine {
+            DeskEngine::Database { heartbeats, .. } => heartbeats,
+            DeskEngine::Memory(memory) => {
+                if checkpoint.is_some() {
+                    *memory.checkpoint.lock().expect("no holder panics") = checkpoint;
+                }
+                return Ok(());
+            }
         };
         let Desk { step_id, claim_token, .. } = self.desk;
         let (answer, answered) = oneshot::channel();
         let heartbeat = Heartbeat { step_id, claim_token, checkpoint, answer };
-        engine.heartbeats.send(heartbeat).await.map_err(|_| HeartbeatError::Away)?;
+        heartbeats.send(heartbeat).await.map_err(|_| HeartbeatError::Away)?;
         let told = answered.await.unwrap_or(Err(HeartbeatError::Away));
         if told == Err(HeartbeatError::ClaimEnded) {
             self.desk.told.cancel();

@@ -5,6 +5,9 @@ mod bad_input;
 mod client;
 mod crashes;
 mod create;
+mod in_memory;
+#[path = "../support/kinds.rs"]
+mod kinds;
 mod limits;
 mod outages;
 mod program;

@@ -59,7 +59,7 @@ enum Command {
     Scenario(scenario::ScenarioCommand),
     /// Write the CSV file of products that the batch scenarios read, made from a seed.
     Products(products::ProductsArgs),
-    /// Check, draw and plan workflow templates.
+    /// Make workflows; check, draw and plan their templates.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
 }

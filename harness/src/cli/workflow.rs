@@ -1,4 +1,4 @@
-//! `stepmark workflow`: templates checked, drawn and planned, without a database.
+//! `stepmark workflow`: templates made, checked, drawn and planned, without a database.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,11 +10,18 @@ use stepmark_workflow::plan::{Choices, Plan};
 use stepmark_workflow::template::{Source, parse_all, read_bounded};
 use stepmark_workflow::{Template, drawing};
 
-use super::{GOOD, INVALID, complain};
+use super::{ENVIRONMENT, GOOD, INVALID, complain, root};
+use crate::authoring::{AuthoringError, Draft, Shape};
+use crate::scenario::Language;
 
 /// What to do with templates.
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkflowCommand {
+    /// Make a new workflow: a template, its handlers, a scenario with the right answers, and a test
+    /// that holds the handlers against them. It passes as it is; change it step by step.
+    ///
+    /// Exit code: 0 made, 2 the name is taken or is none, 3 the disk. All is written or nothing.
+    New(NewArgs),
     /// Say everything that is wrong with templates, each error at file:line:col.
     ///
     /// Exit code: 0 all are right, 2 something is wrong.
@@ -25,6 +32,18 @@ pub(super) enum WorkflowCommand {
     Schema,
     /// Tell a template's shape, and the work of one fault-free task.
     Plan(PlanArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// The workflow's name: a to z, then a to z, 0 to 9 and _.
+    name: String,
+    /// The language of the handlers.
+    #[arg(long, value_enum, default_value = "rust")]
+    language: Language,
+    /// What the steps are to one another.
+    #[arg(long, value_enum, default_value = "linear")]
+    shape: Shape,
 }
 
 #[derive(Debug, Args)]
@@ -79,6 +98,7 @@ fn assigned(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(command: &WorkflowCommand) -> u8 {
     let done = match command {
+        WorkflowCommand::New(args) => return new(args),
         WorkflowCommand::Check(args) => check(args),
         WorkflowCommand::Graph(args) => one(&args.path).map(|template| match args.format {
             GraphFormat::Mermaid => drawing::mermaid(&template),
@@ -99,6 +119,28 @@ pub(super) fn run(command: &WorkflowCommand) -> u8 {
         }
         Err(problems) => complain(INVALID, &problems),
     }
+}
+
+fn new(args: &NewArgs) -> u8 {
+    let (root, name) = (root(), &args.name);
+    let draft = Draft::new(&root, name, args.language, args.shape);
+    let draft = match draft.and_then(|draft| draft.write(&root).map(|()| draft)) {
+        Ok(draft) => draft,
+        Err(error @ AuthoringError::Disk { .. }) => return complain(ENVIRONMENT, &error),
+        Err(error) => return complain(INVALID, &error),
+    };
+    for (path, _) in &draft.files {
+        println!("new      {}", path.display());
+    }
+    let full_name = format!("{name}_{}", args.language.name());
+    println!(
+        "changed  {}\n\nIts test, its picture and its run on real servers:\n  \
+         cargo test -p stepmark-handlers-rust own::{name}::\n  \
+         stepmark workflow graph fixtures/workflows/{full_name}.yaml\n  \
+         stepmark bench --scenario {full_name}",
+        draft.changed.0.display()
+    );
+    GOOD
 }
 
 fn check(args: &CheckArgs) -> Result<String, String> {

@@ -11,7 +11,7 @@ use stepmark_workflow::Template;
 use stepmark_workflow::template::{Source, parse_all, read_bounded};
 use stepmark_workflow::yaml::Diagnostic;
 
-use super::{Scenario, Surroundings};
+use super::{Scenario, Surroundings, Workflow};
 
 /// Where the workflow templates lie, below the project's root.
 const TEMPLATES: &str = "fixtures/workflows";
@@ -41,6 +41,9 @@ pub enum ScenarioError {
         /// The names that exist.
         known: String,
     },
+    /// No template has that name.
+    #[error("no template {0} in {TEMPLATES}")]
+    NoTemplate(String),
     /// No scenario belongs to the tier.
     #[error("no scenario of tier {0}")]
     EmptyTier(u8),
@@ -95,7 +98,7 @@ pub fn files_of(folder: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
 /// A file is unreadable, or something is wrong with any of them, a workflow template included.
 pub fn read_all(root: &Path, files: &[PathBuf]) -> Result<Vec<Scenario>, ScenarioError> {
     let mut problems = Vec::new();
-    let templates: Option<Vec<Template>> = match parse_all(&templates(root)?, None) {
+    let templates: Option<Vec<Template>> = match parse_all(&template_sources(root)?, None) {
         Ok(templates) => Some(templates),
         // With one missing, each of its scenarios would be called wrong too.
         Err(diagnostics) => {
@@ -144,7 +147,29 @@ pub fn select(
     }
 }
 
-fn templates(root: &Path) -> Result<Vec<Source>, ScenarioError> {
+/// The template that a scenario's workflow names, of the project at `root`: the newest version,
+/// unless one is named.
+///
+/// # Errors
+/// A template is unreadable or wrong, or none of them is the one.
+pub fn template_of(root: &Path, workflow: &Workflow) -> Result<Template, ScenarioError> {
+    let Workflow { namespace, template, version } = workflow;
+    let all = parse_all(&template_sources(root)?, None).map_err(ScenarioError::Malformed)?;
+    let named = all.into_iter().filter(|one| {
+        one.namespace == *namespace
+            && one.name == *template
+            && version.is_none_or(|version| one.version == version)
+    });
+    named
+        .max_by_key(|one| one.version)
+        .ok_or_else(|| ScenarioError::NoTemplate(format!("{namespace}/{template}")))
+}
+
+/// The texts of the templates of the project at `root`.
+///
+/// # Errors
+/// A file or the folder is unreadable.
+pub fn template_sources(root: &Path) -> Result<Vec<Source>, ScenarioError> {
     let mut sources = Vec::new();
     for path in entries(&root.join(TEMPLATES))?.into_iter().filter(|path| is_yaml(path)) {
         sources.push(Source { name: path.display().to_string(), text: read_text(&path)? });

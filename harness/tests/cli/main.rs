@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod authoring;
 mod ends;
 mod engine;
 mod forms;

@@ -56,7 +56,9 @@ fn a_scenario_s_budget_is_its_workflow_s_plan() {
         .map(Result::unwrap)
         .collect();
     let all = load_all(root(), &root().join("scenarios")).unwrap();
-    for Scenario { name, workflow, oracle, budget, sequential_stages, .. } in &all {
+    // Those of one's own, in tier 6, have the budget that their author gives them.
+    let of_benchmark = all.iter().filter(|scenario| scenario.tier <= 5);
+    for Scenario { name, workflow, oracle, budget, sequential_stages, .. } in of_benchmark {
         let Oracle::Table(table) = oracle else { panic!("{name}") };
         let states = &table[0].steps;
         let template = templates.iter().find(|t| t.name == workflow.template).unwrap();

@@ -1,7 +1,11 @@
 //! The scenarios' step handlers in Rust, as a worker program.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod answers;
 mod approval;
 mod numbers;
+mod own;
 mod products;
 
 use std::process::ExitCode;
@@ -9,6 +13,10 @@ use std::process::ExitCode;
 use stepmark_engine::worker::Worker;
 
 fn main() -> ExitCode {
-    let registers = [numbers::register, approval::register, products::register];
-    registers.into_iter().fold(Worker::new(), |worker, register| register(worker)).main()
+    worker().main()
+}
+
+fn worker() -> Worker {
+    let registers = [numbers::register, approval::register, products::register, own::register];
+    registers.into_iter().fold(Worker::new(), |worker, register| register(worker))
 }

@@ -1,0 +1,72 @@
+//! The handlers of the workflow `@name@`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use stepmark_engine::worker::{Step, StepError, Worker};
+
+/// The template's namespace, and the scenario's name.
+const NAMESPACE: &str = "@name@_rust";
+
+/// What a task is given.
+#[derive(Debug, Deserialize)]
+struct Input {
+    number: i32,
+}
+
+/// A step's result.
+#[derive(Debug, Serialize, Deserialize)]
+struct Number {
+    value: i64,
+}
+
+/// Registers the handlers, by the names that the template has for them.
+pub fn register(worker: Worker) -> Worker {
+    worker
+        .handler(NAMESPACE, "start", start)
+        .handler(NAMESPACE, "double", double)
+        .handler(NAMESPACE, "square", square)
+        .handler(NAMESPACE, "add", add)
+}
+
+/// Takes the task's number.
+async fn start(step: Step) -> Result<Value, StepError> {
+    // Another attempt is given the same: this failure is permanent.
+    let Input { number } = step.context().map_err(StepError::permanent)?;
+    Ok(json!(Number { value: number.into() }))
+}
+
+/// Doubles it.
+async fn double(step: Step) -> Result<Value, StepError> {
+    Ok(json!(Number { value: value_of(&step, "start")? * 2 }))
+}
+
+/// Squares it.
+async fn square(step: Step) -> Result<Value, StepError> {
+    let value = value_of(&step, "start")?;
+    Ok(json!(Number { value: value * value }))
+}
+
+/// Adds what both have made.
+async fn add(step: Step) -> Result<Value, StepError> {
+    Ok(json!(Number { value: value_of(&step, "double")? + value_of(&step, "square")? }))
+}
+
+/// The result of a step that this one depends on.
+fn value_of(step: &Step, parent: &str) -> Result<i64, StepError> {
+    let results: BTreeMap<String, Number> = step.parent_results().map_err(StepError::permanent)?;
+    let result = results.get(parent).ok_or_else(|| StepError::permanent(format!("no {parent}")))?;
+    Ok(result.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::assert_right;
+
+    #[tokio::test]
+    async fn the_scenario_is_answered_right() {
+        assert_right(&register(Worker::new()), NAMESPACE).await;
+    }
+}

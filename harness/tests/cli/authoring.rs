@@ -1,0 +1,204 @@
+//! `stepmark workflow new`: what it writes is right as it is, and its test notices what is wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::program::{Finished, stepmark};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const OWN: &str = "scenarios/handlers/rust/src/own.rs";
+const TIER: &str = "scenarios/tier6";
+
+/// A copy of these parts of the project.
+fn copy(name: &str, parts: &[&str]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    for part in parts {
+        let into = folder.join(part);
+        fs::create_dir_all(into.parent().unwrap()).unwrap();
+        // With the files' times: cargo builds anew only what has changed.
+        let copied =
+            Command::new("cp").arg("-a").arg(Path::new(ROOT).join(part)).arg(into).status();
+        assert!(copied.unwrap().success(), "{part}");
+    }
+    folder
+}
+
+/// What the program reads and writes here.
+fn small_copy(name: &str) -> PathBuf {
+    copy(name, &["fixtures", "scenarios"])
+}
+
+fn run(root: &Path, args: &[&str]) -> Finished {
+    let mut program = stepmark(&format!("{}_program", root.file_name().unwrap().display()));
+    program.command.args(args).env("STEPMARK_ROOT", root).current_dir(root);
+    program.output()
+}
+
+fn new(root: &Path, args: &[&str]) -> Finished {
+    run(root, &[&["workflow", "new"], args].concat())
+}
+
+/// Every file below a folder with its text.
+fn all(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut open = vec![folder.to_path_buf()];
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            found.push((path.clone(), fs::read_to_string(path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Gives the workspace's crates another version, so that what cargo makes of the copy does not get
+/// into the way of what it has made of the original; the crates of others are built once for both.
+fn renamed(root: &Path) {
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let path = root.join(file);
+        let built = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut lines = fs::read_to_string(&path).unwrap();
+        for before in ["[workspace.package]\n", "name = \"stepmark-"] {
+            let mut parts = lines.split(before).map(str::to_owned);
+            let first = parts.next().unwrap();
+            let others = parts.map(|part| part.replacen("\"0.1.0\"", "\"0.1.0-copy\"", 1));
+            lines = std::iter::once(first).chain(others).collect::<Vec<_>>().join(before);
+        }
+        assert!(lines.contains("0.1.0-copy"), "{file}");
+        fs::write(&path, lines).unwrap();
+        fs::File::open(path).unwrap().set_modified(built).unwrap();
+    }
+}
+
+/// Runs cargo in the copy: whether it was content, and all that it said.
+fn cargo(root: &Path, args: &[&str]) -> (bool, String) {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO"));
+    // What cargo has told this test of its own package is not meant for another.
+    let told = std::env::vars().map(|(name, _)| name);
+    for name in told.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("STEPMARK_"))
+    {
+        command.env_remove(name);
+    }
+    command.args(args).current_dir(root).env("CARGO_TARGET_DIR", target);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// In this file, this in place of that.
+fn change(root: &Path, file: &str, from: &str, to: &str) {
+    let text = fs::read_to_string(root.join(file)).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{file}: {from}");
+    fs::write(root.join(file), text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong() {
+    let parts = ["Cargo.toml", "Cargo.lock", "rustfmt.toml", "engine", "fixtures", "harness"];
+    let root = copy("authored", &[&parts[..], &["migrations", "scenarios"]].concat());
+    renamed(&root);
+    let shapes = ["linear", "diamond", "decision", "batch"];
+    for shape in shapes {
+        let made =
+            new(&root, &[&format!("authored_{shape}"), "--language", "rust", "--shape", shape]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+    }
+    let (formatted, said) = cargo(&root, &["fmt", "--all", "--check"]);
+    assert!(formatted, "{said}");
+    for check in [&["scenario", "check"][..], &["workflow", "check", "fixtures/workflows"]] {
+        let checked = run(&root, check);
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+    }
+    let test = ["test", "--offline", "-p", "stepmark-handlers-rust", "own::authored_"];
+    let (passed, said) = cargo(&root, &test);
+    assert!(passed && said.contains("test result: ok. 4 passed"), "{said}");
+
+    for (shape, from, to) in [
+        ("linear", "i64::from(number) * 2", "i64::from(number) * 3"),
+        ("diamond", "value_of(&step, \"double\")?", "value_of(&step, \"twice\")?"),
+        ("decision", "value < LARGE", "value <= LARGE"),
+        ("batch", "BATCH_SIZE: usize = 2", "BATCH_SIZE: usize = 3"),
+    ] {
+        change(&root, &format!("scenarios/handlers/rust/src/own/authored_{shape}.rs"), from, to);
+    }
+    let (passed, said) = cargo(&root, &test);
+    assert!(!passed && said.contains("test result: FAILED. 0 passed; 4 failed"), "{said}");
+    for told in [
+        "wrong answers in the scenario authored_linear_rust\ninput {\"number\":6}:\n  \
+         the step double has the result {\"value\":18} and not {\"value\":12}\n",
+        "  the step add is Error and not Complete\n",
+        "  the step add failed at attempt 1: no twice\n",
+        "input {\"number\":100}:\n",
+        "  the step double is Skipped and not Complete\n",
+        "  the step work_003 is missing\n",
+    ] {
+        assert!(said.contains(told), "{told}\n{said}");
+    }
+}
+
+#[test]
+fn what_was_written_is_told_with_what_to_do_next() {
+    let root = small_copy("authoring_told");
+    let made = new(&root, &["told"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    for file in [
+        "fixtures/workflows/told_rust.yaml",
+        "scenarios/tier6/told_rust.yaml",
+        "scenarios/handlers/rust/src/own/told.rs",
+    ] {
+        assert!(made.stdout.contains(&format!("new      {file}\n")), "{}", made.stdout);
+        assert!(root.join(file).is_file(), "{file}");
+    }
+    assert!(made.stdout.contains(&format!("changed  {OWN}\n")), "{}", made.stdout);
+    assert!(made.stdout.contains("cargo test -p stepmark-handlers-rust own::told::"));
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_written() {
+    let root = small_copy("authoring_refused");
+    assert_eq!(new(&root, &["there"]).code, Some(0));
+    let namespace = root.join("fixtures/workflows/of_mine.yaml");
+    let template = "{namespace: taken_rust, name: t, steps: [{name: a, handler: a}]}";
+    fs::write(&namespace, template).unwrap();
+    let before = all(&root);
+    let long = "a".repeat(59);
+    for (args, says) in [
+        (&["there"][..], "fixtures/workflows/there_rust.yaml is there already"),
+        (&["There"], "a name is a to z, then up to 57 of a to z, 0 to 9 and _"),
+        (&[long.as_str()], "up to 57"),
+        (&["../up"], "a name is a to z"),
+        (&["two__lines"], "a module's name has no __ in it"),
+        (&["match"], "it means something else in Rust"),
+        (&["own"], "it means something else in Rust, or in this project"),
+        (&["taken"], "the namespace taken_rust has a template already"),
+        (&["linear"], "the scenario `linear_rust` is in another file already"),
+        (&["x", "--language", "cobol"], "[possible values: rust]"),
+        (&["x", "--shape", "round"], "[possible values: linear, diamond, decision, batch]"),
+    ] {
+        let refused = new(&root, args);
+        assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+        assert!(refused.stderr.contains(says), "{says}: {}", refused.stderr);
+    }
+    assert_eq!(all(&root), before);
+    change(&root, OWN, "// New workflows come above this line.", "");
+    let refused = new(&root, &["x"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("above which new workflows go"), "{}", refused.stderr);
+}
+
+#[test]
+fn when_one_file_cannot_be_written_none_is() {
+    let root = small_copy("authoring_disk");
+    let _ = fs::remove_dir_all(root.join(TIER));
+    fs::write(root.join(TIER), "a file in the folder's place").unwrap();
+    let before = all(&root);
+    let failed = new(&root, &["x"]);
+    assert_eq!((failed.code, &*failed.stdout), (Some(3), ""), "{failed:?}");
+    assert!(failed.stderr.contains("scenarios/tier6/x_rust.yaml: "), "{}", failed.stderr);
+    assert_eq!(all(&root), before);
+}
