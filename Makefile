@@ -8,10 +8,10 @@ help: ## list the targets
 setup: ## install what is missing of PostgreSQL and RabbitMQ (apt; root or sudo)
 	@sh harness/servers/setup.sh
 
-bench: setup ## run the E2E tiers on both brokers, checked; writes reports/latest
+bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
 	@echo "building; the first time takes some minutes"
 	@$(CARGO) build --quiet --release -p stepmark-harness
-	@target/release/stepmark bench --broker both
+	@target/release/stepmark bench --broker both --concurrency 1 --concurrency 64
 
 test: setup ## run all tests on private servers
 	@$(CARGO) test --workspace
