@@ -47,7 +47,7 @@ BEGIN
             -- A batchable step no longer stands in for workers that are there.
             AND p.step_id = ANY (child.parents)
     ) AS e;
-    ended := end_batches(p_step_ids);
+    ended := end_batches(CASE WHEN 'Error' = ANY (p_states) THEN p_step_ids ELSE '{}' END);
     states := ARRAY(
         SELECT CASE
             WHEN m.step_id = ANY (ended.tolerated_ids) THEN 'Complete'
@@ -100,6 +100,13 @@ CREATE FUNCTION make_batches(
     OUT step_ids bigint[], OUT namespaces text[], OUT priorities smallint[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
+    -- Most decide only: the statement below is dear to begin.
+    IF NOT EXISTS (SELECT FROM workflow_steps
+        WHERE step_id = ANY (p_step_ids) AND state = 'Complete' AND outcome = 'FanOut')
+    THEN
+        RETURN;
+    END IF;
+
     -- The last number is looked up before the first is given: it would be among the rows that this
     -- very statement has made, which it can't see, and go through all of them for each.
     WITH batchable AS MATERIALIZED (
@@ -171,6 +178,10 @@ CREATE FUNCTION end_batches(
 DECLARE
     batchable_ids bigint[];
 BEGIN
+    tolerated_ids := '{}';
+    IF p_step_ids = '{}' THEN
+        RETURN;
+    END IF;
     SELECT array_agg(s.step_id) FILTER (WHERE ts.on_failure = 'continue_on_failure'),
         array_agg(s.parents[1]) FILTER (WHERE ts.on_failure = 'fail_fast')
     INTO tolerated_ids, batchable_ids
