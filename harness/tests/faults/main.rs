@@ -21,32 +21,28 @@ async fn a_worker_killed_while_it_holds_steps_on_rabbitmq() {
     killed_worker("worker_rabbitmq", Broker::Rabbitmq).await;
 }
 
-/// The rig's lease, and several of its sweeps.
-const LEASE_AND_SWEEPS: std::time::Duration = std::time::Duration::from_secs(4);
-
 async fn killed_worker(name: &str, broker: Broker) {
     let rig = Rig::start(name, broker).await;
     let expired = "workflow_step_transitions WHERE reason = 'lease expired'";
+    let holding = "workflow_steps WHERE state = 'InProgress'";
+    let under_way = "pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     rig.survives(async {
-        // A kill between two batches holds nothing; the next one is another chance.
-        for _ in 0..6 {
-            let worker = rig.cluster.instances().last().unwrap();
-            rig.wait_for("a worker that runs", async || worker.pid().is_some()).await;
-            let holding = "workflow_steps WHERE state = 'InProgress'";
+        let worker = rig.cluster.instances().last().unwrap();
+        let pid = worker.pid().unwrap();
+        // A kill between two batches would hold nothing, and PostgreSQL brings to its end what it
+        // was sent: the worker is stopped until it is seen to hold steps, and killed then.
+        loop {
             rig.wait_for("a step InProgress", async || rig.count(holding).await > 0).await;
-            kill(worker.pid().unwrap());
-            rig.wait_for("the worker's end", async || worker.pid().is_none()).await;
-            // PostgreSQL may still bring to its end what the dead worker had sent: only a step
-            // whose lease expires was held.
-            let lease_over = tokio::time::Instant::now() + LEASE_AND_SWEEPS;
-            while tokio::time::Instant::now() < lease_over {
-                if rig.count(expired).await > 0 {
-                    return;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            signal(pid, Signal::STOP);
+            rig.wait_for("silence", async || rig.count(under_way).await == 0).await;
+            if rig.count(holding).await > 0 {
+                break;
             }
+            signal(pid, Signal::CONT);
         }
-        panic!("no kill met a worker that held a step");
+        signal(pid, Signal::KILL);
+        rig.wait_for("a lease that expires", async || rig.count(expired).await > 0).await;
     })
     .await;
     rig.cluster.stop().await;
@@ -143,5 +139,9 @@ async fn rabbitmq_restarts() {
 }
 
 fn kill(pid: u32) {
-    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }

@@ -176,11 +176,13 @@ impl Rig {
     pub async fn sql(&self) -> PgConnection {
         let name = &self.database.names.engine_database;
         let url = self.postgres.borrow().as_ref().unwrap().superuser_url(name);
-        PgConnection::connect(&url).await.unwrap()
+        let mut sql = PgConnection::connect(&url).await.unwrap();
+        sqlx::query("SET search_path = stepmark, pg_catalog").execute(&mut sql).await.unwrap();
+        sql
     }
 
     pub async fn count(&self, from: &str) -> i64 {
-        let query = AssertSqlSafe(format!("SELECT count(*) FROM stepmark.{from}"));
+        let query = AssertSqlSafe(format!("SELECT count(*) FROM {from}"));
         sqlx::query_scalar(query).fetch_one(&mut self.sql().await).await.unwrap()
     }
 
