@@ -179,7 +179,7 @@ DECLARE
     batchable_ids bigint[];
 BEGIN
     tolerated_ids := '{}';
-    IF p_step_ids = '{}' THEN
+    IF p_step_ids = '{}' THEN -- nothing has failed
         RETURN;
     END IF;
     SELECT array_agg(s.step_id) FILTER (WHERE ts.on_failure = 'continue_on_failure'),

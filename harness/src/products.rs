@@ -9,6 +9,8 @@ use std::num::NonZeroU64;
 
 use serde_json::{Value, json};
 
+use crate::workload::Draws;
+
 /// The file's columns.
 const COLUMNS: [&str; 11] = [
     "id",
@@ -59,7 +61,7 @@ pub struct Product {
 /// The first `rows` products of a seed. The same for ever: they follow from seed and number alone.
 pub fn products(seed: u64, rows: u64) -> impl Iterator<Item = Product> + Clone {
     (1..=rows).map(move |id| {
-        let mut draw = Draws(seed.wrapping_mul(0xA076_1D64_78BD_642F) ^ id);
+        let mut draw = Choices(Draws::new(seed, id, "product").draw());
         let kind = draw.one_of(&KINDS);
         let (thing, category) = draw.one_of(&THINGS);
         let title = match draw.below(3) {
@@ -176,16 +178,15 @@ fn hundredths(value: u128) -> String {
     format!("{}.{:02}", value / 100, value % 100)
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Draws(u64);
+/// One draw for a whole product: 128 bits are far more than all that is chosen for it.
+struct Choices(u128);
 
-impl Draws {
+impl Choices {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % end.max(1)
+        let end = u128::from(end.max(1));
+        let chosen = self.0 % end;
+        self.0 /= end;
+        u64::try_from(chosen).unwrap_or_default() // it is below a u64
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {

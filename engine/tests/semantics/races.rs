@@ -107,6 +107,20 @@ async fn create(client: &Client, namespace: &str, template: &str) -> String {
     client.create(&json!({"namespace": namespace, "template": template})).await
 }
 
+/// Tasks of a template that begin at random moments, at their ends.
+async fn ended_tasks(cluster: &Cluster, template: &'static str, seed: u64) -> Vec<Value> {
+    let client = cluster.client.clone();
+    rounds(25, seed, |mut random| {
+        let client = client.clone();
+        async move {
+            put_off(&mut random, 50).await;
+            let task = create(&client, "n", template).await;
+            client.ended(&task).await
+        }
+    })
+    .await
+}
+
 async fn count(cluster: &Cluster, sql: &str) -> i64 {
     number(&mut cluster.connect().await, sql).await
 }
@@ -162,16 +176,7 @@ async fn a_time_out_and_a_completion_count_an_attempt_once(broker: Broker) {
     let _worker = cluster.worker(worker, &[]);
     let mut complete = 0;
     for seed in seeds(3) {
-        let client = cluster.client.clone();
-        let ended = rounds(25, seed, |mut random| {
-            let client = client.clone();
-            async move {
-                put_off(&mut random, 50).await;
-                let task = create(&client, "n", "hasty").await;
-                client.ended(&task).await
-            }
-        });
-        for task in ended.await {
+        for task in ended_tasks(&cluster, "hasty", seed).await {
             let step = &task["steps"][0];
             if task["state"] == "Complete" {
                 assert_eq!(step["result"]["attempt"], step["attempts"], "{task}");
@@ -197,16 +202,7 @@ async fn an_expired_lease_and_a_completion_leave_the_last_holders_result(broker:
     let worker = noting(&cluster, 0, 100, 300).await;
     let _worker = cluster.worker(worker, &["--lease-ms", "200"]);
     for seed in seeds(3) {
-        let client = cluster.client.clone();
-        let ended = rounds(25, seed, |mut random| {
-            let client = client.clone();
-            async move {
-                put_off(&mut random, 50).await;
-                let task = create(&client, "n", "one").await;
-                client.ended(&task).await
-            }
-        });
-        for task in ended.await {
+        for task in ended_tasks(&cluster, "one", seed).await {
             assert_eq!(
                 (&task["state"], &task["steps"][0]["attempts"]),
                 (&json!("Complete"), &json!(1))

@@ -2,6 +2,7 @@
 //! for what must come about.
 #![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
+mod audit;
 mod broker;
 mod crash;
 mod database;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use stepmark_servers::Guardian;
 
+pub use audit::audit_is_sound;
 pub use broker::{own_broker, rabbitmq};
 pub use crash::UnflushedLog;
 pub use database::{Database, execute, number, own_postgres, postgres};

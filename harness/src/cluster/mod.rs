@@ -16,8 +16,8 @@ use crate::broker::Broker;
 use crate::scenario::{Language, Topology};
 
 use instance::Program;
-pub(crate) use instance::without_own_variables;
 pub use instance::{ClusterError, Instance};
+pub(crate) use instance::{describe, without_own_variables};
 
 /// What the processes are told of the servers.
 #[derive(Debug, Clone)]

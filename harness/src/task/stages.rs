@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use stepmark_workflow::batch::is_instance;
 use stepmark_workflow::state::StepState;
+use stepmark_workflow::template::levels;
 
 use super::document::{Graph, GraphStep, Moment};
 
@@ -151,26 +152,13 @@ fn batch_worker(step: &GraphStep) -> Option<&str> {
 /// The length of the longest path to each step, in steps; a parent that is not there counts for
 /// nothing.
 fn longest_paths(graph: &Graph) -> Vec<usize> {
-    let index: HashMap<i32, usize> =
-        graph.steps.iter().enumerate().map(|(index, step)| (step.step_no, index)).collect();
-    let mut children = vec![Vec::new(); graph.steps.len()];
-    let mut open = vec![0_usize; graph.steps.len()];
-    for (child, step) in graph.steps.iter().enumerate() {
-        for parent in step.parents.iter().filter_map(|number| index.get(number)) {
-            children[*parent].push(child);
-            open[child] += 1;
-        }
-    }
-    let mut stage_of = vec![0; graph.steps.len()];
-    let mut ready: Vec<usize> = (0..open.len()).filter(|&step| open[step] == 0).collect();
-    while let Some(parent) = ready.pop() {
-        for &child in &children[parent] {
-            stage_of[child] = stage_of[child].max(stage_of[parent] + 1);
-            open[child] -= 1;
-            if open[child] == 0 {
-                ready.push(child);
-            }
-        }
-    }
-    stage_of
+    let steps = graph.steps.iter().enumerate();
+    let index: HashMap<i32, usize> = steps.map(|(index, step)| (step.step_no, index)).collect();
+    let parents: Vec<Vec<usize>> = graph
+        .steps
+        .iter()
+        .map(|step| step.parents.iter().filter_map(|no| index.get(no).copied()).collect())
+        .collect();
+    let parents: Vec<&[usize]> = parents.iter().map(Vec::as_slice).collect();
+    levels(&parents).into_iter().map(Option::unwrap_or_default).collect()
 }

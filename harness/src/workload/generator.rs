@@ -67,7 +67,7 @@ impl Generator {
     /// The input of the task with this number.
     pub fn input(&self, number: u64) -> Value {
         let draw = |(name, field): &(String, Field)| {
-            let draws = Draws { seed: self.seed, number, name, next: 0 };
+            let draws = Draws::new(self.seed, number, name);
             (name.clone(), field.value(draws))
         };
         Value::Object(self.fields.iter().map(draw).collect::<Map<_, _>>())
@@ -102,15 +102,19 @@ impl Field {
     }
 }
 
-/// Random numbers for one field of one task.
-struct Draws<'n> {
+/// Random numbers for one field of one task, or whatever else has a number and a name.
+pub(crate) struct Draws<'n> {
     seed: u64,
     number: u64,
     name: &'n str,
     next: u64,
 }
 
-impl Draws<'_> {
+impl<'n> Draws<'n> {
+    pub(crate) fn new(seed: u64, number: u64, name: &'n str) -> Self {
+        Self { seed, number, name, next: 0 }
+    }
+
     /// A number from 0 up to and without `end`, which is at least 1 and at most 2^64: so many of
     /// 2^128 make some numbers likelier by less than one in 2^64.
     fn below(&mut self, end: u128) -> u128 {
@@ -130,7 +134,8 @@ impl Draws<'_> {
         text
     }
 
-    fn draw(&mut self) -> u128 {
+    /// A number of 128 bits.
+    pub(crate) fn draw(&mut self) -> u128 {
         let digest = Sha256::new()
             .chain_update(self.seed.to_le_bytes())
             .chain_update(self.number.to_le_bytes())

@@ -17,6 +17,7 @@ use stepmark_servers::Guardian;
 use crate::scenario::{Expected, Oracle, Scenario};
 
 pub use computed::{COMPUTED_BYTES_MAX, Computed, ComputedError, ComputedStep, Shape};
+pub(crate) use generator::Draws;
 pub use generator::{DECIMAL_UNITS_MAX, FIELDS_MAX, Field, Generator, PLACES_MAX, TEXT_CHARS_MAX};
 pub use inputs::Inputs;
 pub use program::{ProgramError, Told, ask};

@@ -7,9 +7,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
 use futures_util::future::try_join;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -20,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{Inputs, NoAnswer};
-use crate::cluster::without_own_variables;
+use crate::cluster::{describe, without_own_variables};
 use crate::scenario::{Expected, Program};
 
 /// Longest answer to one input, in bytes.
@@ -291,12 +290,4 @@ fn write_inputs(inputs: &Inputs, count: u64, path: &Path) -> io::Result<()> {
         file.write_all(b"\n")?;
     }
     file.into_inner().map(drop).map_err(|error| error.into_error())
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("signal {signal}"),
-        (None, Some(code)) => format!("exit code {code}"),
-        (None, None) => status.to_string(),
-    }
 }

@@ -2,7 +2,8 @@
 
 /// Each step's level: 0 without parents, else one more than its highest parent. `None` for a step
 /// on a cycle or behind one.
-pub(super) fn levels(parents: &[&[usize]]) -> Vec<Option<usize>> {
+#[must_use]
+pub fn levels(parents: &[&[usize]]) -> Vec<Option<usize>> {
     let mut children = vec![Vec::new(); parents.len()];
     let mut remaining: Vec<usize> = parents.iter().map(|of| of.len()).collect();
     for (child, of) in parents.iter().enumerate() {

@@ -41,6 +41,7 @@ use crate::retry::RetryPolicy;
 use crate::yaml::Diagnostic;
 
 pub use files::{Source, parse_all, read_bounded};
+pub use graph::levels;
 pub use kinds::{FailureStrategy, StepType};
 pub use wiring::Wiring;
 
