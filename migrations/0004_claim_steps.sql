@@ -22,8 +22,8 @@ CREATE FUNCTION claim_steps(
 ) RETURNS TABLE (
     step_id bigint, claim_token uuid, task_uuid uuid, namespace text, step text, type text,
     handler text, attempt integer, max_attempts integer, backoff_initial_ms bigint,
-    backoff_max_ms bigint, parents_failed integer, input text, checkpoint text, context text,
-    parent_results text, synchronous text
+    backoff_max_ms bigint, timeout_ms bigint, parents_failed integer, input text,
+    checkpoint text, context text, parent_results text, synchronous text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -68,8 +68,9 @@ BEGIN
                 AND NOT EXISTS (SELECT FROM paused_namespaces p
                     WHERE p.namespace = s.namespace AND NOT p.is_resuming)
             RETURNING s.step_id, s.namespace, s.name, s.type, s.handler, s.attempts,
-                s.max_attempts, s.backoff_initial_ms, s.backoff_max_ms, s.claim_token,
-                s.transition_count, s.parents, s.parents_failed, s.input, s.checkpoint, s.rests_on
+                s.max_attempts, s.backoff_initial_ms, s.backoff_max_ms, s.timeout_ms,
+                s.claim_token, s.transition_count, s.parents, s.parents_failed, s.input,
+                s.checkpoint, s.rests_on
         ), audit AS (
             INSERT INTO workflow_step_transitions
                 (step_id, sort_key, from_state, to_state, attempt)
@@ -77,7 +78,8 @@ BEGIN
             FROM claimed c
         )
         SELECT c.step_id, c.claim_token, t.task_uuid, c.namespace, c.name, c.type::text, c.handler,
-            c.attempts, c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms, c.parents_failed,
+            c.attempts, c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms, c.timeout_ms,
+            c.parents_failed,
             c.input::text, c.checkpoint::text, t.context::text, (
                 SELECT jsonb_object_agg(p.name, p.result) FROM workflow_steps p
                 WHERE p.step_id = ANY (c.parents)

@@ -135,6 +135,14 @@ pub struct WorkerConfig {
     /// Largest result of a step, in bytes of JSON; a larger one fails the step.
     #[arg(long, env = "STEPMARK_RESULT_BYTES_MAX", default_value_t = RESULT_BYTES_MAX)]
     pub result_bytes_max: usize,
+    /// Handlers that fail in a row after which this worker claims no more steps for a while (a
+    /// circuit breaker); 0 for never.
+    #[arg(long, env = "STEPMARK_BREAKER_FAILURES", default_value_t = 20)]
+    pub breaker_failures: u32,
+    /// How long it claims none then, in ms, before it tries one step.
+    #[arg(long, env = "STEPMARK_BREAKER_PAUSE_MS", default_value_t = 5_000)]
+    #[arg(value_parser = at_least_one)]
+    pub breaker_pause_ms: u32,
     /// Print the handlers, one NAMESPACE/HANDLER a line, as `stepmark workflow check --handlers`
     /// reads them, and exit.
     #[arg(long, exclusive = true)]
@@ -152,14 +160,18 @@ const HARNESS_VARIABLES: &[&str] = &[
     "STEPMARK_BACKEND",
     "STEPMARK_BIN_DIR",
     "STEPMARK_CACHE",
+    "STEPMARK_BUN",
     "STEPMARK_EXTERNAL_DATABASE_URL",
     "STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL",
     "STEPMARK_EXTERNAL_RABBITMQ_URL",
     "STEPMARK_LOG",
+    "STEPMARK_NATIVE", // the worker core as a library, for a binding
     "STEPMARK_PG_BIN",
+    "STEPMARK_PYTHON",
     "STEPMARK_RABBITMQ_SERVER",
     "STEPMARK_REVISION", // which `cargo run` sets
     "STEPMARK_ROOT",
+    "STEPMARK_RUBY",
     "STEPMARK_TMP",
     "STEPMARK_URL",
 ];

@@ -1,8 +1,10 @@
-//! What JSON text PostgreSQL's jsonb can hold, checked before it gets there, so that one value
-//! can't spoil the batch that it is stored in.
+//! What JSON text PostgreSQL's jsonb can hold, and every language of handlers reads alike; checked
+//! before it gets there, so that one value can't spoil the batch that it is stored in.
 
 /// Deepest nesting of arrays and objects.
 pub const DEPTH_MAX: u32 = 64;
+/// Largest integer that every language of handlers reads as it was written (RFC 7493, I-JSON).
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Why a JSON value can't be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,11 @@ pub enum JsonError {
     /// Half of a surrogate pair, which is no character.
     #[error("JSON holds an unpaired surrogate \\u{0:x}, which is not a character")]
     Surrogate(u16),
+    /// An integer that a language would round.
+    #[error(
+        "JSON holds an integer beyond 2^53, which some languages would round: give it as a text"
+    )]
+    Integer,
 }
 
 /// Checks JSON text that is known to be well-formed.
@@ -36,11 +43,26 @@ pub fn check(text: &str) -> Result<(), JsonError> {
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b'0'..=b'9' if !in_string => at += number_end(&bytes[at..])?,
             _ => {}
         }
         at += 1;
     }
     Ok(())
+}
+
+/// How many bytes follow a number's first digit.
+fn number_end(bytes: &[u8]) -> Result<usize, JsonError> {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if matches!(bytes.get(digits), Some(b'.' | b'e' | b'E')) {
+        let belongs = |byte: &&u8| byte.is_ascii_digit() || b".eE+-".contains(byte);
+        return Ok(bytes.iter().take_while(belongs).count() - 1);
+    }
+    let text = std::str::from_utf8(&bytes[..digits]).unwrap_or_default();
+    match text.parse::<u64>() {
+        Ok(integer) if integer <= INTEGER_MAX => Ok(digits - 1),
+        _ => Err(JsonError::Integer),
+    }
 }
 
 /// How many bytes follow the backslash at `at` and belong to its escape.
@@ -69,7 +91,13 @@ mod tests {
 
     #[test]
     fn ordinary_values_pass() {
-        for text in [r#"{"a":[1,"\\u0000","\"","\n","\u00e9","\ud83d\ude00"]}"#, "1e300", "[]"] {
+        for text in [
+            r#"{"a":[1,"\\u0000","\"","\n","\u00e9","\ud83d\ude00"]}"#,
+            "1e300",
+            "[]",
+            "[0,-7]",
+            r#"{"a":9007199254740991,"b":[-9007199254740991,12345678901234567890.5,"12345678901234567890"]}"#,
+        ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
@@ -80,6 +108,7 @@ mod tests {
         assert_eq!(check(r#"["\\\u0000"]"#), Err(JsonError::Nul));
         assert_eq!(check(r#"["\ud83d"]"#), Err(JsonError::Surrogate(0xd83d)));
         assert_eq!(check(r#"["\ude00"]"#), Err(JsonError::Surrogate(0xde00)));
+        assert_eq!(check("[1, -9007199254740992]"), Err(JsonError::Integer));
         assert_eq!(check(&"[".repeat(65)), Err(JsonError::Depth));
         assert_eq!(check(&format!("{}{}", "[".repeat(64), "]".repeat(64))), Ok(()));
         assert_eq!(check(&format!("[{}]", vec!["[]"; 100].join(","))), Ok(()));

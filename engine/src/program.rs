@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,17 +63,19 @@ impl StartError {
 }
 
 /// Runs a program, on this many threads, until it ends by itself or SIGTERM or SIGINT tells it to.
-pub fn run<F, Fut>(config: &EngineConfig, threads: u32, program: F) -> ExitCode
+/// Returns the exit code.
+pub fn run<F, Fut>(config: &EngineConfig, threads: u32, program: F) -> u8
 where
     F: FnOnce(CancellationToken) -> Fut,
     Fut: Future<Output = Result<(), StartError>>,
 {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    // A process may run more than one program, one after the other; the first one's log stays.
+    let _ = match config.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
     // On one thread, a lane's wake-up is a function call and not another thread's.
     let mut runtime = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -94,10 +95,10 @@ where
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }

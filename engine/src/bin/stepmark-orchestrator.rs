@@ -13,5 +13,6 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let config = OrchestratorConfig::parse();
-    program::run(&config.engine.clone(), 1, |shutdown| orchestrator::run(config, shutdown))
+    let run = |shutdown| orchestrator::run(config.clone(), shutdown);
+    ExitCode::from(program::run(&config.engine, 1, run))
 }

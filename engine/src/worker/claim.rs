@@ -1,6 +1,7 @@
 //! The claiming lane: takes dispatch messages, claims their steps, starts their handlers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -11,6 +12,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::WorkerConfig;
+use super::breaker::{Breaker, BreakerState};
 use super::flight::Flight;
 use super::interrupts::Interrupts;
 use super::step::{Desk, DeskEngine, Step};
@@ -51,6 +53,7 @@ impl Claim {
                 handler: row.try_get("handler")?,
                 attempt: row.try_get("attempt")?,
                 max_attempts,
+                timeout: Duration::from_millis(unsigned("timeout_ms")?),
                 context: row.try_get("context")?,
                 parent_results: row
                     .try_get::<Option<String>, _>("parent_results")?
@@ -99,6 +102,7 @@ pub(super) struct ClaimLane {
     namespaces: Vec<String>,
     messaging: Arc<dyn MessagingService>,
     interrupts: Arc<Interrupts>,
+    breaker: Arc<Breaker>,
     engine: DeskEngine,
     flight: Flight,
 }
@@ -109,12 +113,13 @@ impl ClaimLane {
         namespaces: Vec<String>,
         messaging: Arc<dyn MessagingService>,
         interrupts: Arc<Interrupts>,
+        breaker: Arc<Breaker>,
         engine: DeskEngine,
         flight: Flight,
     ) -> Self {
         let worker = config.engine.instance.clone();
         let claiming = Claiming { worker, lease_ms: config.lease_ms.into() };
-        Self { config, claiming, namespaces, messaging, interrupts, engine, flight }
+        Self { config, claiming, namespaces, messaging, interrupts, breaker, engine, flight }
     }
 
     /// Claims and starts steps until the shutdown begins.
@@ -142,6 +147,12 @@ impl ClaimLane {
         slots: &Arc<Semaphore>,
         shutdown: &CancellationToken,
     ) -> Result<(), MessagingError> {
+        if let BreakerState::Open(left) = self.breaker.state() {
+            // The broker gives others what it has delivered here.
+            *queue = None;
+            shutdown.run_until_cancelled(tokio::time::sleep(left)).await;
+            return Ok(());
+        }
         let queue = match queue {
             Some(queue) => queue,
             None => {
@@ -163,7 +174,8 @@ impl ClaimLane {
             return Ok(());
         };
         waited?;
-        loop {
+        while self.breaker.should_allow() {
+            let one_to_see = self.breaker.state() == BreakerState::HalfOpen;
             // Handlers that hold all slots must be told when their claims end.
             let mut permits = tokio::select! {
                 biased;
@@ -174,6 +186,7 @@ impl ClaimLane {
                 error = queue.hear() => return Err(error),
             };
             let more = slots.available_permits().min(self.config.engine.batch_max as usize - 1);
+            let more = if one_to_see { 0 } else { more };
             if let Ok(others) = Arc::clone(slots).try_acquire_many_owned(clamp_u32(more)) {
                 permits.merge(others);
             }
@@ -188,7 +201,15 @@ impl ClaimLane {
             if queue_empty {
                 return Ok(());
             }
+            if one_to_see {
+                tokio::select! {
+                    () = self.breaker.decided.notified() => {}
+                    () = shutdown.cancelled() => {}
+                    error = queue.hear() => return Err(error),
+                }
+            }
         }
+        Ok(())
     }
 
     fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {

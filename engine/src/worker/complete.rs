@@ -1,9 +1,9 @@
 //! The completing lane: stores the outcomes of steps, many in one durable commit.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::Row;
 use stepmark_workflow::retry::BACKOFF_MS_MAX;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::metrics::WorkerMetrics;
-use super::outcome::Outcome;
+use super::outcome::{Failure, Outcome};
 use crate::database::{self, Lane, Pause, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing, StepId};
@@ -27,6 +27,8 @@ pub(super) struct Attempted {
     expansion: Option<String>,
     error: Option<String>,
     retry_after_ms: Option<i64>,
+    /// When the outcome was there.
+    since: Instant,
 }
 
 impl Attempted {
@@ -45,6 +47,7 @@ impl Attempted {
             expansion: None,
             error: None,
             retry_after_ms: None,
+            since: Instant::now(),
         };
         match outcome {
             Outcome::Complete(result) => Self { result: Some(result.get().to_owned()), ..blank },
@@ -63,34 +66,29 @@ impl Attempted {
                     ..blank
                 }
             }
-            Outcome::Retry { message, after } => {
+            Outcome::Retry { failure, after } => {
                 let after = after.unwrap_or_else(backoff).as_millis();
                 let after = after.min(BACKOFF_MS_MAX.into());
                 Self {
                     outcome: "Retry",
-                    error: Some(failure(&message).to_string()),
+                    error: Some(failure.document().to_string()),
                     retry_after_ms: Some(i64::try_from(after).expect("a day in ms is small")),
                     ..blank
                 }
             }
-            Outcome::Fail { message } => {
-                Self { outcome: "Fail", error: Some(failure(&message).to_string()), ..blank }
+            Outcome::Fail { failure } => {
+                Self { outcome: "Fail", error: Some(failure.document().to_string()), ..blank }
             }
         }
     }
 
     /// The same attempt as a failure, when its outcome turns out not to be storable.
     fn refused(&self, why: &str) -> Self {
-        let message = format!("the outcome can't be stored: {why}");
-        let error = Some(failure(&message).to_string());
+        let failure = Failure::from(format!("the outcome can't be stored: {why}"));
+        let error = Some(failure.document().to_string());
         let (result, expansion, retry_after_ms) = (None, None, None);
         Self { outcome: "Fail", result, expansion, error, retry_after_ms, ..self.clone() }
     }
-}
-
-/// The error document of a step. NUL can't be stored, and an error text must not be lost for it.
-pub(super) fn failure(message: &str) -> Value {
-    json!({"kind": "handler", "message": message.replace('\0', "\u{fffd}")})
 }
 
 /// The lane's own things.
@@ -170,7 +168,7 @@ impl CompleteLane {
         let accepted: Vec<bool> = row.try_get("accepted")?;
         for (one, accepted) in batch.iter().zip(accepted) {
             if accepted {
-                self.metrics.stored(one.outcome);
+                self.metrics.stored(one.outcome, one.since.elapsed());
             } else {
                 self.metrics.fenced();
                 let (task_id, step_no) = (one.step_id.task_id(), one.step_id.step_no());

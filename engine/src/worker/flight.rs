@@ -1,7 +1,7 @@
 //! Steps in flight: from their claim until their outcome is handed on to be stored.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use stepmark_workflow::StepType;
@@ -10,13 +10,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::breaker::Breaker;
 use super::claim::Claim;
 use super::complete::Attempted;
 use super::handlers::Handlers;
 use super::interrupts::Interrupts;
+use super::metrics::WorkerMetrics;
 use super::outcome::Outcome;
 use crate::json;
 use crate::messaging::StepId;
+
+/// How long a condemned process waits for the handlers that are still at work.
+const CONDEMNED_DRAIN: Duration = Duration::from_secs(5);
 
 /// Starts handlers and knows which steps are with one.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ pub(super) struct Flight {
     result_bytes_max: usize,
     running: TaskTracker,
     interrupts: Arc<Interrupts>,
+    breaker: Arc<Breaker>,
+    metrics: WorkerMetrics,
     abandoned: CancellationToken,
 }
 
@@ -35,9 +42,20 @@ impl Flight {
         attempted: mpsc::Sender<Attempted>,
         result_bytes_max: usize,
         interrupts: Arc<Interrupts>,
+        breaker: Arc<Breaker>,
+        metrics: WorkerMetrics,
     ) -> Self {
         let (running, abandoned) = (TaskTracker::new(), CancellationToken::new());
-        Self { handlers, attempted, result_bytes_max, running, interrupts, abandoned }
+        Self {
+            handlers,
+            attempted,
+            result_bytes_max,
+            running,
+            interrupts,
+            breaker,
+            metrics,
+            abandoned,
+        }
     }
 
     /// Runs the step's handler; the permit is its slot.
@@ -47,11 +65,14 @@ impl Flight {
         self.running.spawn(async move {
             let Claim { step_id, claim_token, retry, step } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
+            let begun = Instant::now();
             let run = flight.handlers.run(step);
             let Some(outcome) = flight.abandoned.run_until_cancelled(run).await else {
                 return;
             };
+            flight.metrics.ran(begun.elapsed());
             let outcome = storable(outcome, step_type, flight.result_bytes_max);
+            flight.breaker.record(&outcome);
             let jittered = || retry.delay(attempt, rand::random::<f64>());
             let attempted = Attempted::new(step_id, claim_token, outcome, jittered);
             // A slow store holds the slot: no more is claimed than can be stored.
@@ -61,11 +82,23 @@ impl Flight {
         });
     }
 
-    /// Waits for the handlers, at most `patience`; gives those up that still run then, and returns
-    /// their claims.
-    pub(super) async fn drain(&self, patience: Duration) -> Vec<(Uuid, StepId)> {
+    /// Waits for the handlers, at most `patience`, and no longer than a little when the process is
+    /// condemned; gives those up that still run then, and returns their claims.
+    pub(super) async fn drain(
+        &self,
+        patience: Duration,
+        condemned: &CancellationToken,
+    ) -> Vec<(Uuid, StepId)> {
+        let hurried = async {
+            condemned.cancelled().await;
+            tokio::time::sleep(CONDEMNED_DRAIN).await;
+        };
         self.running.close();
-        let _ = tokio::time::timeout(patience, self.running.wait()).await; // the rest is returned
+        tokio::select! {
+            () = self.running.wait() => {}
+            () = tokio::time::sleep(patience) => {}
+            () = hurried => {}
+        }
         let claims = self.interrupts.take();
         self.abandoned.cancel();
         claims
@@ -75,7 +108,7 @@ impl Flight {
 /// The outcome, or a failure that says why it can't be stored.
 pub(super) fn storable(outcome: Outcome, step_type: StepType, bytes_max: usize) -> Outcome {
     if let Some(message) = outcome.misfit(step_type) {
-        return Outcome::Fail { message };
+        return Outcome::Fail { failure: message.into() };
     }
     let (result, batches): (&RawValue, &[Box<RawValue>]) = match &outcome {
         Outcome::Complete(result) | Outcome::Branch { result, .. } => (result, &[]),
@@ -85,11 +118,13 @@ pub(super) fn storable(outcome: Outcome, step_type: StepType, bytes_max: usize) 
     let size = result.get().len() + batches.iter().map(|batch| batch.get().len()).sum::<usize>();
     if size > bytes_max {
         let message = format!("the result has {size} bytes, the limit is {bytes_max}");
-        return Outcome::Fail { message };
+        return Outcome::Fail { failure: message.into() };
     }
     let mut checked = std::iter::once(result).chain(batches.iter().map(|batch| &**batch));
     match checked.try_for_each(|value| json::check(value.get())) {
         Ok(()) => outcome,
-        Err(error) => Outcome::Fail { message: format!("the result can't be stored: {error}") },
+        Err(error) => {
+            Outcome::Fail { failure: format!("the result can't be stored: {error}").into() }
+        }
     }
 }

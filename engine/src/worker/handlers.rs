@@ -50,15 +50,14 @@ impl Handlers {
         let known = self.by_namespace.get(&step.namespace);
         let Some(handler) = known.and_then(|handlers| handlers.get(&step.handler)) else {
             let names = known.map(|handlers| handlers.keys().cloned().collect::<Vec<_>>());
-            return Outcome::Fail {
-                message: format!(
-                    "no handler {:?} in namespace {:?}: this worker has {}; register it, or \
-                     correct the template",
-                    step.handler,
-                    step.namespace,
-                    names.unwrap_or_default().join(", ")
-                ),
-            };
+            let message = format!(
+                "no handler {:?} in namespace {:?}: this worker has {}; register it, or correct \
+                 the template",
+                step.handler,
+                step.namespace,
+                names.unwrap_or_default().join(", ")
+            );
+            return Outcome::Fail { failure: message.into() };
         };
         let running = std::panic::AssertUnwindSafe(handler(step));
         match futures_util::FutureExt::catch_unwind(running).await {
@@ -67,7 +66,7 @@ impl Handlers {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
                 let message = format!("the handler panicked: {}", text.unwrap_or("no message"));
-                Outcome::Retry { message, after: None }
+                Outcome::Retry { failure: message.into(), after: None }
             }
         }
     }

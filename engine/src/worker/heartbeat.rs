@@ -29,6 +29,18 @@ pub enum HeartbeatError {
     Checkpoint(String),
 }
 
+impl HeartbeatError {
+    /// One word for it, for handlers in other languages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ClaimEnded => "claim_ended",
+            Self::Away => "away",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
+}
+
 /// A handler is at work, and where it gives one, this is how far it has come.
 pub(super) struct Heartbeat {
     pub(super) step_id: StepId,

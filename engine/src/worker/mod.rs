@@ -3,8 +3,10 @@
 //! One lane claims steps and starts their handlers, each a task of its own; what they make of
 //! their steps goes through one bounded channel to another lane, which stores it. Follow a step
 //! from [`claim`](self) through `flight` and `handlers` to `complete`. [`testing`] runs handlers
-//! without any of it.
+//! without any of it; [`bridge`] is the way to handlers in other languages.
 
+mod breaker;
+pub mod bridge;
 mod claim;
 mod complete;
 mod flight;
@@ -19,6 +21,7 @@ pub mod testing;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sqlx::Row;
@@ -28,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use self::breaker::Breaker;
 use self::claim::ClaimLane;
 use self::complete::CompleteLane;
 use self::flight::Flight;
@@ -35,8 +39,8 @@ use self::handlers::Handlers;
 pub use self::heartbeat::HeartbeatError;
 use self::heartbeat::HeartbeatLane;
 use self::interrupts::Interrupts;
-use self::metrics::WorkerMetrics;
-pub use self::outcome::{Outcome, StepError};
+use self::metrics::{BreakerGauge, WorkerMetrics};
+pub use self::outcome::{Failure, Outcome, StepError};
 use self::step::DeskEngine;
 pub use self::step::Step;
 use crate::config::{VERSION, WorkerConfig};
@@ -63,6 +67,9 @@ use crate::program::{self, StartError};
 #[derive(Default)]
 pub struct Worker {
     handlers: Handlers,
+    metrics: WorkerMetrics,
+    /// Cancelled when the process must end because of a handler that doesn't.
+    condemned: CancellationToken,
 }
 
 impl Worker {
@@ -93,15 +100,28 @@ impl Worker {
     /// 3 no database, broker or port.
     #[must_use]
     pub fn main(self) -> ExitCode {
-        if std::env::args().nth(1).as_deref() == Some("--list-handlers") {
-            print!("{}", self.handlers.list());
-            return ExitCode::SUCCESS;
+        match self.configured(std::env::args()) {
+            Ok(config) => ExitCode::from(self.run_as_program(config)),
+            Err(exit_code) => ExitCode::from(exit_code),
         }
-        let matches = WorkerConfig::command().version(VERSION).get_matches();
-        let config = match WorkerConfig::from_arg_matches(&matches) {
-            Ok(config) => config,
-            Err(error) => error.exit(),
-        };
+    }
+
+    /// The configuration that the arguments and the environment tell; or the exit code of a program
+    /// that has answered them already.
+    fn configured(&self, arguments: impl IntoIterator<Item = String>) -> Result<WorkerConfig, u8> {
+        let arguments: Vec<String> = arguments.into_iter().collect();
+        if arguments.get(1).map(String::as_str) == Some("--list-handlers") {
+            print!("{}", self.handlers.list());
+            return Err(0);
+        }
+        let matches = WorkerConfig::command().version(VERSION).try_get_matches_from(arguments);
+        matches.and_then(|matches| WorkerConfig::from_arg_matches(&matches)).map_err(|error| {
+            let _ = error.print(); // nobody listens then
+            u8::try_from(error.exit_code()).unwrap_or(2)
+        })
+    }
+
+    fn run_as_program(self, config: WorkerConfig) -> u8 {
         program::run(&config.engine.clone(), config.threads, |shutdown| self.run(config, shutdown))
     }
 
@@ -120,7 +140,10 @@ impl Worker {
         let pool = database::read_pool(options.clone(), 1);
         let messaging = program::start_messaging(engine, &options, &pool).await?;
         let registry = prometheus::Registry::new();
-        let metrics = WorkerMetrics::register(&registry)?;
+        self.metrics.register(&registry)?;
+        let breaker_pause = Duration::from_millis(config.breaker_pause_ms.into());
+        let breaker = Arc::new(Breaker::new(config.breaker_failures, breaker_pause));
+        BreakerGauge::register(&registry, Arc::clone(&breaker))?;
         let (sender, attempted) = mpsc::channel(config.concurrency as usize);
         let (heartbeats, received) = mpsc::channel(config.concurrency as usize);
         let interrupts = Arc::new(Interrupts::default());
@@ -129,12 +152,15 @@ impl Worker {
             sender,
             config.result_bytes_max,
             Arc::clone(&interrupts),
+            Arc::clone(&breaker),
+            self.metrics.clone(),
         );
         let claiming = ClaimLane::new(
             config.clone(),
             self.handlers.namespaces(),
             Arc::clone(&messaging),
             Arc::clone(&interrupts),
+            breaker,
             DeskEngine::Database { heartbeats, pool: pool.clone() },
             flight.clone(),
         );
@@ -151,7 +177,7 @@ impl Worker {
             database: Lane::new(options.clone()),
             attempted,
             batch_max: engine.batch_max as usize,
-            metrics,
+            metrics: self.metrics,
         };
         let health = Health { pool: pool.clone(), messaging: Arc::clone(&messaging), registry };
         let (listener, address) = program::bind(engine).await?;
@@ -166,7 +192,7 @@ impl Worker {
         program::announce(address);
         claiming.run(shutdown).await; // until the shutdown begins
 
-        let unfinished = flight.drain(engine.drain()).await;
+        let unfinished = flight.drain(engine.drain(), &self.condemned).await;
         drop(flight);
         drained.cancel();
         give_back(&options, &messaging, unfinished).await;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 use stepmark_workflow::StepType;
 
 /// What a handler made of its step.
@@ -30,15 +30,61 @@ pub enum Outcome {
     /// It failed and may be tried again, after the template's backoff or after this time.
     Retry {
         /// What went wrong.
-        message: String,
+        failure: Failure,
         /// Pause before the next attempt; the template's backoff with jitter when `None`.
         after: Option<Duration>,
     },
     /// It failed for good.
     Fail {
         /// What went wrong.
-        message: String,
+        failure: Failure,
     },
+}
+
+/// What went wrong in a handler, as it stands in the step's error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// For people.
+    pub message: String,
+    /// The class of the exception, in the language of the handler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// Where it was thrown, as that language tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+}
+
+/// Longest message and stack, each in bytes; what is longer loses its middle.
+const FAILURE_BYTES_MAX: usize = 16 << 10;
+
+impl Failure {
+    /// The error document of a step.
+    pub(super) fn document(&self) -> Value {
+        let storable = |text: &str| shortened(&text.replace('\0', "\u{fffd}"));
+        let mut document = json!({"kind": "handler", "message": storable(&self.message)});
+        for (name, text) in [("exception", &self.exception), ("stack", &self.stack)] {
+            if let Some(text) = text {
+                document[name] = storable(text).into();
+            }
+        }
+        document
+    }
+}
+
+impl<T: Into<String>> From<T> for Failure {
+    fn from(message: T) -> Self {
+        Self { message: message.into(), exception: None, stack: None }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.len() <= FAILURE_BYTES_MAX {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(FAILURE_BYTES_MAX / 2);
+    let tail = text.ceil_char_boundary(text.len() - FAILURE_BYTES_MAX / 2);
+    format!("{}\n[… {} bytes …]\n{}", &text[..head], tail - head, &text[tail..])
 }
 
 impl Outcome {
@@ -69,7 +115,7 @@ impl Outcome {
     }
 
     fn not_json(error: &serde_json::Error) -> Self {
-        Self::Fail { message: format!("the result is not JSON: {error}") }
+        Self::Fail { failure: format!("the result is not JSON: {error}").into() }
     }
 
     /// What is wrong with it as an outcome of a step of this type.
@@ -108,19 +154,19 @@ impl StepError {
     /// A failure that the next attempt may not meet.
     #[must_use]
     pub fn retry(message: impl fmt::Display) -> Self {
-        Self(Outcome::Retry { message: message.to_string(), after: None })
+        Self(Outcome::Retry { failure: message.to_string().into(), after: None })
     }
 
     /// A failure to be retried after this time, whatever the template's backoff says.
     #[must_use]
     pub fn retry_after(message: impl fmt::Display, after: Duration) -> Self {
-        Self(Outcome::Retry { message: message.to_string(), after: Some(after) })
+        Self(Outcome::Retry { failure: message.to_string().into(), after: Some(after) })
     }
 
     /// A failure that no attempt can mend.
     #[must_use]
     pub fn permanent(message: impl fmt::Display) -> Self {
-        Self(Outcome::Fail { message: message.to_string() })
+        Self(Outcome::Fail { failure: message.to_string().into() })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +35,8 @@ pub struct Step {
     pub attempt: i32,
     /// Attempts that the template allows.
     pub max_attempts: i32,
+    /// How long this attempt may take, heartbeats or not.
+    pub timeout: Duration,
     pub(super) context: String,
     pub(super) parent_results: String,
     pub(super) input: Option<String>,

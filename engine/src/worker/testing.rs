@@ -26,7 +26,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepmark_workflow::model::{self, Model, Token};
@@ -35,7 +37,6 @@ use stepmark_workflow::{StepState, StepType, TaskState, Template, batch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::complete::failure;
 use super::flight::storable;
 use super::outcome::Outcome;
 use super::step::{Desk, DeskEngine, DeskMemory, Step};
@@ -45,7 +46,7 @@ use crate::json::{self, JsonError};
 use crate::messaging::StepId;
 
 /// A task at its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndedTask {
     /// The state that it has ended in.
     pub state: TaskState,
@@ -54,7 +55,7 @@ pub struct EndedTask {
 }
 
 /// A step of a task at its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndedStep {
     /// The state that it has ended in.
     pub state: StepState,
@@ -157,7 +158,7 @@ impl Task<'_> {
         }
         let outcome = storable(outcome, step_type, RESULT_BYTES_MAX);
         let outcome = match self.refusal(step_no, &outcome) {
-            Some(message) => Outcome::Fail { message },
+            Some(message) => Outcome::Fail { failure: message.into() },
             None => outcome,
         };
         let (outcome, batches) = self.keep(step_no, outcome);
@@ -184,6 +185,7 @@ impl Task<'_> {
             handler: template.handler.clone(),
             attempt: signed(step.attempts),
             max_attempts: signed(step.max_attempts),
+            timeout: Duration::from_millis(template.timeout_ms),
             context: self.context.clone(),
             parent_results: serde_json::to_string(&results).expect("JSON texts are JSON"),
             input: kept.input.as_ref().map(|input| input.get().to_owned()),
@@ -253,23 +255,23 @@ impl Task<'_> {
             Outcome::FanOut { result, batches } => {
                 (Some(result), None, (model::Outcome::FanOut(batches.len()), batches))
             }
-            Outcome::Retry { message, .. } => {
+            Outcome::Retry { failure, .. } => {
                 let failed = model::Outcome::Failed(Failure::Retryable);
-                (None, Some(message), (failed, vec![]))
+                (None, Some(failure), (failed, vec![]))
             }
-            Outcome::Fail { message } => {
+            Outcome::Fail { failure } => {
                 let failed = model::Outcome::Failed(Failure::Permanent);
-                (None, Some(message), (failed, vec![]))
+                (None, Some(failure), (failed, vec![]))
             }
         };
         let read = result.as_ref().map(|result| serde_json::from_str::<Value>(result.get()));
         if let Some(Err(error)) = read {
             let message = format!("the outcome can't be stored: {error}");
-            return self.keep(step_no, Outcome::Fail { message });
+            return self.keep(step_no, Outcome::Fail { failure: message.into() });
         }
         let kept = &mut self.kept[step_no];
         kept.result = result;
-        kept.error = failed.map(|message| failure(&message));
+        kept.error = failed.map(|failure| failure.document());
         expanded
     }
 

@@ -1,0 +1,49 @@
+//! How a worker's process ends.
+
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// The exit code, once there is one, and whether the host has it.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    state: Mutex<(Option<u8>, bool)>,
+    changed: Condvar,
+}
+
+impl End {
+    pub(super) fn set(&self, exit_code: u8) {
+        self.state.lock().expect("no holder panics").0 = Some(exit_code);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the exit code.
+    pub(super) fn wait(&self) -> u8 {
+        let state = self.state.lock().expect("no holder panics");
+        let mut state =
+            self.changed.wait_while(state, |state| state.0.is_none()).expect("no holder panics");
+        state.1 = true;
+        self.changed.notify_all();
+        state.0.expect("it was waited for")
+    }
+
+    /// Ends the process when the host does not take the exit code within `patience`: its thread is
+    /// with a handler that doesn't end.
+    pub(super) fn process_unless_taken(&self, patience: Duration) {
+        let state = self.state.lock().expect("no holder panics");
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, patience, |state| !state.1)
+            .expect("no holder panics");
+        if let (Some(exit_code), false) = *state {
+            eprintln!("error: a handler holds the host's thread: its process is ended");
+            exit_now(exit_code);
+        }
+    }
+}
+
+/// Without what the host has registered for its end, which may wait for the handler.
+#[allow(unsafe_code)]
+fn exit_now(exit_code: u8) -> ! {
+    // SAFETY: _exit takes any code and only ends the process.
+    unsafe { libc::_exit(exit_code.into()) }
+}
