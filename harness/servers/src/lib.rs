@@ -34,6 +34,6 @@ mod survey;
 
 pub use error::{Missing, ServerError};
 pub use guardian::{Ending, Guardian};
-pub use postgres::{Origin, Postgres, PostgresBinaries, PostgresOptions};
+pub use postgres::{Origin, Postgres, PostgresBinaries, PostgresOptions, cache_dir};
 pub use rabbitmq::{RabbitMq, RabbitMqBinaries, RabbitMqOptions};
 pub use survey::{Fact, Privilege, Survey};

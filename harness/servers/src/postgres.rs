@@ -20,6 +20,7 @@ use crate::process::ServerProcess;
 use crate::{Ending, ServerError, secret};
 
 pub use binaries::{Origin, PostgresBinaries};
+pub use embedded::cache_dir;
 pub use settings::PostgresOptions;
 
 const SERVER: &str = "PostgreSQL";

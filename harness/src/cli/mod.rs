@@ -13,6 +13,7 @@ mod task;
 mod up;
 mod workflow;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::binaries::{Binaries, BinariesError};
 use crate::environment::{BackendName, Choice, Told, choose};
+use crate::language::Language;
 
 pub use root::{latest_link, new_folder, root};
 
@@ -110,11 +112,11 @@ impl EnvironmentArgs {
         choose(self.backend, told)
     }
 
-    /// The binaries that these flags ask for.
-    fn binaries(&self) -> Result<Binaries, BinariesError> {
+    /// The binaries that these flags ask for, with workers in these languages.
+    fn binaries(&self, languages: &BTreeSet<Language>) -> Result<Binaries, BinariesError> {
         match &self.bin_dir {
-            Some(folder) => Binaries::in_folder(&root(), folder),
-            None => Binaries::build(&root()),
+            Some(folder) => Binaries::in_folder(&root(), folder, languages),
+            None => Binaries::build(&root(), languages),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use stepmark_engine::worker::{Worker, testing};
+use stepmark_harness::language::Language;
 use stepmark_harness::oracle::{self, Answer, AnsweredStep};
-use stepmark_harness::scenario::{self, Language, Scenario};
+use stepmark_harness::scenario::{self, Scenario};
 use stepmark_harness::workload::Workload;
 use stepmark_servers::Guardian;
 
