@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable
 from time import monotonic, perf_counter_ns
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 #: How long threads and coroutines may take to end when the worker has, in seconds.
 PATIENCE = 1.0
+#: How the document of a step begins.
+_CALL = re.compile(r'{"kind":"step","call":([0-9]+),')
 
 
 class Handler(NamedTuple):
@@ -80,7 +83,11 @@ class Crew:
                 return
             text, waiting = taken
             begun = perf_counter_ns()
-            event = self._read(text)
+            try:
+                event = self._read(text)
+            except Exception as error:  # an integer with more digits than Python reads
+                self._refuse(text, error)
+                continue
             reading_ns = perf_counter_ns() - begun
             kind = event["kind"]
             if kind == "interrupted":
@@ -95,6 +102,12 @@ class Crew:
                 if waiting == 0:
                     self._hire()
                 self._run(handler, event, reading_ns)
+
+    def _refuse(self, text: str, error: Exception) -> None:
+        call = _CALL.match(text)
+        if call is not None:
+            answer = failed(Fail(f"Python can't read what the step is given: {error}"))
+            self._bridge.answer(int(call[1]), answer, 0, 0)
 
     def _run(self, handler: Handler, event: dict[str, Any], reading_ns: int) -> None:
         call = event["call"]
