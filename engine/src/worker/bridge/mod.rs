@@ -15,7 +15,7 @@ mod queue;
 mod test;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,7 @@ pub struct Bridge {
     /// The core's runtime, once it runs.
     core: OnceLock<Handle>,
     lease: OnceLock<Duration>,
+    concurrency: AtomicU32,
     metrics: WorkerMetrics,
     /// The host wants the worker to drain.
     stop: CancellationToken,
@@ -85,6 +86,7 @@ impl Bridge {
         let config = worker.configured(arguments)?;
         let lease = Duration::from_millis(config.lease_ms.into());
         bridge.lease.set(lease).expect("nobody else has set it");
+        bridge.concurrency.store(config.concurrency, Ordering::Relaxed);
         let core = Arc::clone(&bridge);
         std::thread::spawn(move || {
             let engine = config.engine.clone();
@@ -110,6 +112,7 @@ impl Bridge {
             next_call: AtomicU64::new(1),
             core: OnceLock::new(),
             lease: OnceLock::new(),
+            concurrency: AtomicU32::new(1),
             metrics: worker.metrics.clone(),
             stop: CancellationToken::new(),
             condemned: worker.condemned.clone(),
@@ -191,6 +194,11 @@ impl Bridge {
     /// Whether the step is no longer this handler's, or the call is over.
     pub fn is_interrupted(&self, call: u64) -> bool {
         self.step(call).map_or(true, |step| step.is_interrupted())
+    }
+
+    /// Steps that run at once, at most: a host that runs handlers on threads needs no more of them.
+    pub fn concurrency(&self) -> u32 {
+        self.concurrency.load(Ordering::Relaxed)
     }
 
     /// Tells the worker to drain, as a signal does.

@@ -70,14 +70,17 @@ impl Bridge {
 
     /// Runs each input of a scenario's file, whose right answers stand beside it (`input` with
     /// `expected`, or `cases`), with the template from this folder. [`Bridge::verdict`] is an error
-    /// that names step, result and right result where an answer is wrong.
+    /// that names step, result and right result where an answer is wrong. With a `namespace`, the
+    /// template of this namespace is taken instead of the scenario's own: the same workflow in
+    /// another language has the same answers.
     pub fn check_scenario(
         handlers: Handlers<'_>,
         scenario: &Path,
         templates: &Path,
+        namespace: Option<&str>,
         wake: Option<Wake>,
     ) -> Arc<Self> {
-        let read = read_scenario(scenario, templates);
+        let read = read_scenario(scenario, templates, namespace);
         Self::run_test(handlers, wake, |worker| async move {
             let (scenario, template) = read?;
             let given = scenario.input.zip(scenario.expected);
@@ -144,7 +147,11 @@ fn read_template(path: &Path) -> Result<Template, String> {
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
-fn read_scenario(path: &Path, templates: &Path) -> Result<(Scenario, Template), String> {
+fn read_scenario(
+    path: &Path,
+    templates: &Path,
+    namespace: Option<&str>,
+) -> Result<(Scenario, Template), String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
     let scenario: Scenario =
@@ -155,8 +162,9 @@ fn read_scenario(path: &Path, templates: &Path) -> Result<(Scenario, Template), 
     let mut templates_there = files
         .filter(|file| file.extension().is_some_and(|extension| extension == "yaml"))
         .filter_map(|file| read_template(&file).ok());
-    let Workflow { namespace, template } = &scenario.workflow;
-    let found = templates_there.find(|it| it.namespace == *namespace && it.name == *template);
+    let template = &scenario.workflow.template;
+    let namespace = namespace.unwrap_or(&scenario.workflow.namespace);
+    let found = templates_there.find(|it| it.namespace == namespace && it.name == *template);
     let missing =
         || format!("{name}: no template {namespace}/{template} in {}", templates.display());
     let found = found.ok_or_else(missing)?;
