@@ -15,7 +15,7 @@ mod queue;
 mod test;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -133,7 +133,13 @@ impl Bridge {
     /// ended. To be called from threads of the host that may wait, one for each handler that it
     /// runs at once.
     pub fn take(&self) -> Option<Taken> {
-        self.queue.take()
+        self.take_unless(&AtomicBool::new(false))
+    }
+
+    /// The same for a thread that the host may want back: none also once `given_up` is set and
+    /// [`Bridge::nudge`] called.
+    pub fn take_unless(&self, given_up: &AtomicBool) -> Option<Taken> {
+        self.queue.take(given_up)
     }
 
     /// Takes an event if there is one.
@@ -208,7 +214,19 @@ impl Bridge {
 
     /// Waits until the worker has ended, and returns the exit code for the host's process.
     pub fn wait(&self) -> u8 {
-        self.end.wait()
+        let exit_code = self.wait_unless(&AtomicBool::new(false));
+        exit_code.expect("nobody gives up")
+    }
+
+    /// The same for a thread that the host may want back, as [`Bridge::take_unless`].
+    pub fn wait_unless(&self, given_up: &AtomicBool) -> Option<u8> {
+        self.end.wait(given_up)
+    }
+
+    /// Has the threads that wait look whether they have been given up.
+    pub fn nudge(&self) {
+        self.queue.nudge();
+        self.end.nudge();
     }
 
     fn core(&self) -> Result<&Handle, HeartbeatError> {

@@ -1,0 +1,24 @@
+# frozen_string_literal: true
+
+require "minitest/autorun"
+require "tmpdir"
+require_relative "../lib/stepmark/testing"
+require_relative "engine"
+
+# Templates for tests, made from a line.
+module Templates
+  FOLDER = Dir.mktmpdir("stepmark-ruby-templates")
+  Minitest.after_run { FileUtils.rm_rf(FOLDER) }
+
+  # @return [String] path of a template with these steps, YAML of a list
+  def self.write(name, steps, namespace: "tests")
+    path = File.join(FOLDER, "#{name}.yaml")
+    File.write(path, "{namespace: #{namespace}, name: #{name}, steps: #{steps}}\n")
+    path
+  end
+
+  # Of one step and its handler, called as the template.
+  def self.single(name, namespace: "tests", **step)
+    write(name, JSON.generate([{ name: name, handler: name, **step }]), namespace: namespace)
+  end
+end
