@@ -13,7 +13,7 @@ pub const PARTS: [&str; 5] =
     ["Cargo.lock", "Cargo.toml", "engine", "migrations", "scenarios/handlers/rust"];
 
 /// Folders that don't end up in a binary, wherever they stand. Hidden ones don't count either.
-pub const SKIPPED_FOLDERS: [&str; 3] = ["benches", "target", "tests"];
+pub const SKIPPED_FOLDERS: [&str; 4] = ["benches", "prebuilds", "target", "tests"];
 
 /// Hexadecimal digits of a revision.
 pub const DIGITS: usize = 16;
