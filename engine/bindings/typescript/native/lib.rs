@@ -316,5 +316,8 @@ unsafe fn text<'a>(bytes: *const u8, length: usize) -> Cow<'a, str> {
 
 unsafe fn pairs(bytes: *const u8, length: usize) -> Vec<(String, String)> {
     // SAFETY: as the caller promises.
-    serde_json::from_str(&unsafe { text(bytes, length) }).unwrap_or_default()
+    serde_json::from_str(&unsafe { text(bytes, length) }).unwrap_or_else(|error| {
+        eprintln!("error: handlers: {error}");
+        Vec::new()
+    })
 }

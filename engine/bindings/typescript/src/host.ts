@@ -63,7 +63,8 @@ export class Host {
       if (text === undefined) break;
       this.#on(JSON.parse(text), text, begun);
     }
-    const exitCode = this.#worker && this.#native.ended(this.#worker);
+    if (this.#worker === undefined) return;
+    const exitCode = this.#native.ended(this.#worker);
     if (exitCode !== undefined) this.#finish(exitCode);
   }
 
