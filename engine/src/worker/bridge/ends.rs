@@ -47,6 +47,14 @@ impl End {
             exit_now(exit_code);
         }
     }
+
+    /// The exit code, if there is one yet.
+    pub(super) fn take_now(&self) -> Option<u8> {
+        let mut state = self.state.lock().expect("no holder panics");
+        state.1 = state.0.is_some();
+        self.changed.notify_all();
+        state.0
+    }
 }
 
 /// Without what the host has registered for its end, which may wait for the handler.

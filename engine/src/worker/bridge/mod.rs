@@ -229,6 +229,11 @@ impl Bridge {
         self.end.nudge();
     }
 
+    /// The exit code, if the worker has ended; for hosts that must not wait.
+    pub fn try_wait(&self) -> Option<u8> {
+        self.end.take_now()
+    }
+
     fn core(&self) -> Result<&Handle, HeartbeatError> {
         self.core.get().ok_or(HeartbeatError::Away)
     }
