@@ -30,12 +30,10 @@ struct Runtime {
     variable: &'static str,
     /// The program on the PATH.
     program: &'static str,
-    /// Where it may be in the cache folder besides, which its set-up fills.
-    cached: &'static str,
+    /// What its folder in the cache begins with, which its set-up fills where nothing else does.
+    cached: Option<&'static str>,
     /// The scenarios' worker program, below the project's root.
     worker: &'static str,
-    /// The package's folder below the project's root, and the variable that names it.
-    package: (&'static str, &'static str),
     /// Installs what is missing.
     setup: &'static str,
 }
@@ -123,25 +121,22 @@ impl Language {
             Language::Ruby => Some(&Runtime {
                 variable: "STEPMARK_RUBY",
                 program: "ruby",
-                cached: "",
+                cached: None,
                 worker: "scenarios/handlers/ruby/worker.rb",
-                package: ("RUBYLIB", "engine/bindings/ruby/lib"),
                 setup: "engine/bindings/ruby/setup.sh",
             }),
             Language::Python => Some(&Runtime {
                 variable: "STEPMARK_PYTHON",
                 program: "python3",
-                cached: "",
+                cached: None,
                 worker: "scenarios/handlers/python/worker.py",
-                package: ("PYTHONPATH", "engine/bindings/python"),
                 setup: "engine/bindings/python/setup.sh",
             }),
             Language::TypeScript => Some(&Runtime {
                 variable: "STEPMARK_BUN",
                 program: "bun",
-                cached: "bun/bun",
+                cached: Some("bun-"),
                 worker: "scenarios/handlers/typescript/worker.ts",
-                package: ("NODE_PATH", "engine/bindings"),
                 setup: "engine/bindings/typescript/setup.sh",
             }),
         }
@@ -156,11 +151,7 @@ impl Language {
             return Ok(WorkerProgram::native(artifact.to_path_buf()));
         };
         let path = self.find(root, runtime)?;
-        let (variable, folder) = runtime.package;
-        let environment = BTreeMap::from([
-            (NATIVE, artifact.display().to_string()),
-            (variable, root.join(folder).display().to_string()),
-        ]);
+        let environment = BTreeMap::from([(NATIVE, artifact.display().to_string())]);
         let worker = root.join(runtime.worker).display().to_string();
         Ok(WorkerProgram { path, arguments: vec![worker], environment })
     }
@@ -177,10 +168,9 @@ impl Language {
         let told = std::env::var_os(runtime.variable).map(PathBuf::from);
         let candidates = match told {
             Some(told) => vec![told],
-            None => vec![
-                PathBuf::from(runtime.program),
-                stepmark_servers::cache_dir().join(runtime.cached),
-            ],
+            None => std::iter::once(PathBuf::from(runtime.program))
+                .chain(runtime.cached.and_then(|prefix| in_cache(prefix, runtime.program)))
+                .collect(),
         };
         let mut failed = None;
         for program in candidates {
@@ -199,6 +189,16 @@ impl Language {
             variable: runtime.variable,
         })
     }
+}
+
+/// The program in the folder of the cache that begins like this; of several the last by name.
+fn in_cache(prefix: &str, program: &str) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(stepmark_servers::cache_dir()).ok()?;
+    let named = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    let found = folders.filter_map(|entry| Some(entry.ok()?.path())).filter(named);
+    found.map(|folder| folder.join(program)).filter(|path| path.is_file()).max()
 }
 
 /// Whether this is a program that says its version.

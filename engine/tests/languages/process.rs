@@ -52,8 +52,13 @@ impl Language {
             Self::TypeScript => ("STEPMARK_BUN", "bun"),
         };
         let told = std::env::var_os(variable).map(PathBuf::from);
-        let cached = cache_dir().join(program).join(program);
-        told.unwrap_or(if cached.is_file() { cached } else { program.into() })
+        let folders = fs::read_dir(cache_dir()).into_iter().flatten();
+        let cached = folders.map(|entry| entry.unwrap().path()).filter(|folder| {
+            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with(&format!("{program}-")) && folder.join(program).is_file()
+        });
+        let cached = cached.max().map(|folder| folder.join(program));
+        told.or(cached).unwrap_or_else(|| program.into())
     }
 
     /// The worker program of the handlers that misbehave, over the core as the tests are built.

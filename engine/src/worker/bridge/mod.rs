@@ -32,7 +32,7 @@ use self::queue::EventQueue;
 pub use self::queue::{Taken, Wake};
 use super::metrics::{FarSide, WorkerMetrics};
 use super::{HeartbeatError, Outcome, Step, Worker};
-use crate::program;
+use crate::{json, program};
 
 /// How long after it has been told that its time is over a handler may still take to answer.
 pub const OVERRUN_GRACE: Duration = Duration::from_secs(2);
@@ -256,8 +256,10 @@ impl Bridge {
         let refused = |error: serde_json::Error| HeartbeatError::Checkpoint(error.to_string());
         match checkpoint {
             None => step.heartbeat().await?,
-            Some(json) => {
-                let checkpoint: Box<RawValue> = serde_json::from_str(json).map_err(refused)?;
+            Some(text) => {
+                let exact = json::check_integers(text);
+                exact.map_err(|error| HeartbeatError::Checkpoint(error.to_string()))?;
+                let checkpoint: Box<RawValue> = serde_json::from_str(text).map_err(refused)?;
                 step.save_checkpoint(&checkpoint).await?;
             }
         }
