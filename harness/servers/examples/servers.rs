@@ -1,5 +1,5 @@
 //! Starts both servers, says where they are, and keeps them until standard input ends or this
-//! process does: `cargo run -p stepmark-servers --example servers`.
+//! process does: `cargo run -p stepmark-servers --example servers`; with `-- postgres` the one only.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -12,8 +12,14 @@ use stepmark_servers::{
 fn main() -> Result<(), ServerError> {
     let postgres = Postgres::start(&PostgresBinaries::find(None)?, PostgresOptions::default())?;
     say("postgres", postgres.pid(), &postgres.superuser_url("postgres"), &postgres.data_dir());
-    let broker = RabbitMq::start(&RabbitMqBinaries::find(None)?, RabbitMqOptions::default())?;
-    say("rabbitmq", broker.pid(), &broker.amqp_url(), &broker.log_path());
+    let alone = std::env::args().nth(1).as_deref() == Some("postgres");
+    let broker = match alone {
+        true => None,
+        false => Some(RabbitMq::start(&RabbitMqBinaries::find(None)?, RabbitMqOptions::default())?),
+    };
+    if let Some(broker) = &broker {
+        say("rabbitmq", broker.pid(), &broker.amqp_url(), &broker.log_path());
+    }
     let _ = io::stdin().read_to_end(&mut Vec::new());
     Ok(())
 }
