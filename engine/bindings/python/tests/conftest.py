@@ -37,8 +37,8 @@ def run(tmp_path):
 def engine(tmp_path_factory):
     """Has a template of one step for each handler of ``faults.py``, which is tried twice."""
     templates = tmp_path_factory.mktemp("templates")
-    for name in "echo", "raise", "heartbeat", "wait", "log", "loop", "checkpoint":
-        timeout_ms = 300 if name == "loop" else 600_000
+    for name in "echo", "raise", "heartbeat", "wait", "log", "loop", "hold", "checkpoint":
+        timeout_ms = 300 if name in ("loop", "hold") else 600_000
         (templates / f"{name}.yaml").write_text(
             f"namespace: faults_python\nname: {name}\nsteps:\n"
             f"  - {{name: {name}, handler: {name}, timeout_ms: {timeout_ms},\n"

@@ -293,16 +293,20 @@ def test_functions_classes_and_objects_are_handlers(run, worker):
             await asyncio.sleep(0)
             return threading.current_thread().name
 
-    for name, it in ("a", Call), ("b", Call()), ("c", Later), ("d", Later().call):
+    class Callable:
+        async def __call__(self, step):
+            return threading.current_thread().name
+
+    names = ["a", "b", "c", "d", "e"]
+    for name, it in zip(names, [Call, Call(), Later, Later().call, Callable()]):
         worker.handler("t", name)(it)
-    names = ["a", "b", "c", "d"]
     steps = "[" + ", ".join(f"{{name: {it}1, handler: {it}}}" for it in names)
     steps += ", {name: a2, handler: a}, {name: b2, handler: b}]"
     results = {name: step["result"] for name, step in run(worker, {}, steps)["steps"].items()}
     # A class is made anew for each step, an object is shared.
     assert results == {
         **{"a1": 1, "a2": 1, "b1": 1, "b2": 2},
-        **{"c1": "stepmark-loop", "d1": "stepmark-loop"},
+        **dict.fromkeys(["c1", "d1", "e1"], "stepmark-loop"),
     }
 
 
@@ -327,7 +331,9 @@ def test_decimals_are_what_the_worker_says(run):
     from stepmark import Worker
 
     worker = Worker(parse_float=Decimal)
-    handler = lambda step: [str(step.context["a"]), step.context["a"] == Decimal("0.10")]  # noqa: E731
+    def handler(step):
+        return [str(step.context["a"]), step.context["a"] == Decimal("0.10")]
+
     assert ended(run, worker, handler, context={"a": 0.1})["result"] == ["0.1", True]
 
     def refused(text):

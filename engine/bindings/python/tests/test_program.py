@@ -128,10 +128,11 @@ def test_the_end_of_a_claim_is_told(engine):
         assert exit_code == 0, log
 
 
-def test_a_stuck_handler_costs_the_process(engine):
+@pytest.mark.parametrize("name", ["loop", "hold"])
+def test_a_stuck_handler_costs_the_process(engine, name):
     with engine.worker(FAULTS, "--sweep-ms", "50") as worker:
         worker.address()
-        task = engine.start("faults_python", "loop", {})
+        task = engine.start("faults_python", name, {})
         exit_code, log = worker.ended()
         assert exit_code == 75, log
         assert "a handler does not end although its time is over" in log

@@ -16,7 +16,13 @@ impl End {
         self.changed.notify_all();
     }
 
-    /// Waits for the exit code.
+    /// Waits until there is an exit code, and leaves it.
+    pub(super) fn ended(&self) {
+        let state = self.state.lock().expect("no holder panics");
+        drop(self.changed.wait_while(state, |state| state.0.is_none()).expect("no holder panics"));
+    }
+
+    /// Waits for the exit code, and takes it.
     pub(super) fn wait(&self) -> u8 {
         let state = self.state.lock().expect("no holder panics");
         let mut state =
