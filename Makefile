@@ -3,10 +3,11 @@
 CARGO ?= cargo
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what is missing of PostgreSQL and RabbitMQ (apt; root or sudo)
+setup: ## install what is missing of PostgreSQL, RabbitMQ and the languages (root or sudo)
 	@sh harness/servers/setup.sh
+	@sh engine/bindings/python/setup.sh
 
 bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
 	@echo "building; the first time takes some minutes"
@@ -15,6 +16,18 @@ bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; wr
 
 test: setup ## run all tests on private servers
 	@$(CARGO) test --workspace
+	@$(MAKE) --no-print-directory test-python
+
+test-python: ## run the tests of the Python package and handlers
+	@$(CARGO) build --quiet -p stepmark-python
+	@$(CARGO) build --quiet -p stepmark-engine --bins
+	@$(CARGO) build --quiet -p stepmark-servers --example servers
+	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
+		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml
+
+bindings: ## build the worker core for every language, each into its package
+	@$(CARGO) build --quiet --release -p stepmark-python
+	@cp target/release/libstepmark_python.so engine/bindings/python/stepmark/_native.abi3.so
 
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
@@ -40,4 +53,4 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test lint up doctor openapi schema clean
+.PHONY: help setup bench test test-python bindings lint up doctor openapi schema clean

@@ -110,7 +110,9 @@ impl Bridge {
 
     /// Waits until the worker has ended, and gives the exit code for the process.
     fn wait(&self, py: Python<'_>) -> u8 {
-        py.detach(|| self.0.wait())
+        py.detach(|| self.0.ended());
+        // Not before the interpreter is ours again, which a handler may be holding.
+        self.0.wait()
     }
 
     /// Waits for the end of a test, and gives what it was about. Raises `ValueError` with what is

@@ -62,19 +62,26 @@ class Crew:
         looping = _thread("loop", self._run_loop)
         self._hire()
         waiting.join()
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
         deadline = monotonic() + PATIENCE
-        for thread in looping, *self._threads:
+        for thread in self._threads:
             thread.join(max(0.0, deadline - monotonic()))
+        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        looping.join(PATIENCE)
         if not looping.is_alive():
             self._loop.close()
-        alive = [thread for thread in (looping, *self._threads) if thread.is_alive()]
-        return ended[0], not alive
+        return ended[0], not any(thread.is_alive() for thread in (looping, *self._threads))
 
     def _hire(self) -> None:
         with self._hiring:
-            if len(self._threads) < self._bridge.concurrency():
-                self._threads.append(_thread(f"step-{len(self._threads) + 1}", self._take))
+            number = len(self._threads) + 1
+            if number <= self._bridge.concurrency():
+                self._threads.append(_thread(f"step-{number}", self._take))
+
+    def _hire_another(self) -> None:
+        try:
+            self._hire()
+        except RuntimeError as error:  # the system has no more; the others go on
+            logging.getLogger("stepmark").warning("fewer steps run at once: %s", error)
 
     def _take(self) -> None:
         while True:
@@ -100,7 +107,7 @@ class Crew:
                     self._loop.call_soon_threadsafe(self._begin, handler, event, reading_ns)
                     continue
                 if waiting == 0:
-                    self._hire()
+                    self._hire_another()
                 self._run(handler, event, reading_ns)
 
     def _refuse(self, text: str, error: Exception) -> None:

@@ -120,7 +120,8 @@ def _handler(it: Any) -> Handler:
     if inspect.isclass(it) or not callable(run):
         raise TypeError(f"{it!r} is no handler: that is a function, or a class with a method call")
     inspect.signature(run).bind(None)  # it takes one
-    return Handler(run, inspect.iscoroutinefunction(run))
+    is_async = any(map(inspect.iscoroutinefunction, (run, getattr(run, "__call__", None))))
+    return Handler(run, is_async)
 
 
 def _leave_interrupts_to_the_core() -> bool:

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stepmark import AsyncStep, Branch, ClaimEnded, Fail, FanOut, Retry, Step, Worker
 from threading import Event
+
+from stepmark import AsyncStep, Branch, ClaimEnded, Fail, FanOut, Retry, Step, Worker
 
 worker = Worker()
 
@@ -66,6 +68,12 @@ def crash(step: Step):
 def loop(step: Step):
     while True:
         pass
+
+
+@handler
+def hold(step: Step):
+    """As ``loop``, with the interpreter in its hands: no other thread of Python's has a turn."""
+    re.match("(a+)+$", "a" * 100 + "b")
 
 
 @handler

@@ -17,7 +17,13 @@ impl End {
         self.changed.notify_all();
     }
 
-    /// Waits for the exit code, until it is there or `given_up` is set and `nudge` called.
+    /// Waits until there is an exit code, and leaves it.
+    pub(super) fn ended(&self) {
+        let state = self.state.lock().expect("no holder panics");
+        drop(self.changed.wait_while(state, |state| state.0.is_none()).expect("no holder panics"));
+    }
+
+    /// Takes the exit code, as soon as it is there or `given_up` is set and `nudge` called.
     pub(super) fn wait(&self, given_up: &AtomicBool) -> Option<u8> {
         let state = self.state.lock().expect("no holder panics");
         let goes_on =

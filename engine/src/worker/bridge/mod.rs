@@ -212,7 +212,15 @@ impl Bridge {
         self.stop.cancel();
     }
 
-    /// Waits until the worker has ended, and returns the exit code for the host's process.
+    /// Waits until the worker has ended. A host whose threads run one at a time gets its turn
+    /// between this and [`Bridge::wait`]: a handler may be holding it for ever, and then nobody
+    /// takes the exit code.
+    pub fn ended(&self) {
+        self.end.ended();
+    }
+
+    /// Waits until the worker has ended, and returns the exit code for the host's process, which
+    /// from now on ends by itself.
     pub fn wait(&self) -> u8 {
         let exit_code = self.wait_unless(&AtomicBool::new(false));
         exit_code.expect("nobody gives up")

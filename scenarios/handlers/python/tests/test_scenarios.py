@@ -19,17 +19,17 @@ import pytest
         ("tier5/batch_csv_1000", "csv_processing_python"),
     ],
 )
-def test_the_scenarios_are_answered_right(check, scenario, namespace):
-    check(scenario, namespace)
+def test_the_scenarios_are_answered_right(check_scenario, scenario, namespace):
+    check_scenario(scenario, namespace)
 
 
-def test_a_wrong_answer_is_told_with_its_step(monkeypatch, check):
+def test_a_wrong_answer_is_told_with_its_step(monkeypatch, check_scenario):
     from handlers import numbers
 
     monkeypatch.setattr(numbers, "squared", lambda value: {"value": "1"})
     told = 'the step linear_step_1 has the result {"value":"1"} and not {"value":"36"}'
     with pytest.raises(AssertionError) as wrong:
-        check("tier1/linear_rust", "python_e2e_linear")
+        check_scenario("tier1/linear_rust", "python_e2e_linear")
     assert told in str(wrong.value)
 
 
@@ -43,14 +43,14 @@ def test_the_worker_has_the_handlers_of_every_template():
 
 
 @pytest.mark.parametrize("even_number", [0, 2, 6, 2**53 - 2])
-def test_numbers_are_exact_however_large(run, even_number):
-    steps = run("hierarchical_tree_python", {"even_number": even_number})["steps"]
+def test_numbers_are_exact_however_large(run_workflow, even_number):
+    steps = run_workflow("hierarchical_tree_python", {"even_number": even_number})["steps"]
     assert steps["tree_final_convergence"]["result"] == {"value": str(even_number**64)}
 
 
 @pytest.mark.parametrize("even_number", [7, -2, "6", 6.0, True, None])
-def test_what_is_no_even_number_is_refused_at_once(run, even_number):
-    step = run("mathematical_sequence_python", {"even_number": even_number})["steps"]
+def test_what_is_no_even_number_is_refused_at_once(run_workflow, even_number):
+    step = run_workflow("mathematical_sequence_python", {"even_number": even_number})["steps"]
     step = step["linear_step_1"]
     assert (step["state"], step["attempts"]) == ("Error", 1)
     assert "even_number is" in step["error"]["message"]
@@ -69,8 +69,8 @@ APPROVALS = [
 
 
 @pytest.mark.parametrize(("amount", "branch", "by"), APPROVALS)
-def test_both_boundaries_belong_to_the_manager(run, amount, branch, by):
-    task = run("conditional_approval_python", {"amount": amount})
+def test_both_boundaries_belong_to_the_manager(run_workflow, amount, branch, by):
+    task = run_workflow("conditional_approval_python", {"amount": amount})
     assert task["state"] == "Complete"
     steps = task["steps"]
     written = "1000" if amount == "1e3" else amount
@@ -82,15 +82,17 @@ def test_both_boundaries_belong_to_the_manager(run, amount, branch, by):
 
 
 @pytest.mark.parametrize("amount", ["", "ten", "1e400", "0x10", "1,000", "9" * 40, " 1", "1_0"])
-def test_what_is_no_amount_is_refused(run, amount):
-    step = run("conditional_approval_python", {"amount": amount})["steps"]["validate_request"]
+def test_what_is_no_amount_is_refused(run_workflow, amount):
+    steps = run_workflow("conditional_approval_python", {"amount": amount})["steps"]
+    step = steps["validate_request"]
     assert (step["state"], step["attempts"]) == ("Error", 1)
     assert step["error"]["message"].startswith(f'amount is "{amount}": ')
 
 
 @pytest.mark.parametrize("amount", [0, -5, "0.00", None, [1]])
-def test_no_money_needs_no_approval(run, amount):
-    step = run("conditional_approval_python", {"amount": amount})["steps"]["validate_request"]
+def test_no_money_needs_no_approval(run_workflow, amount):
+    steps = run_workflow("conditional_approval_python", {"amount": amount})["steps"]
+    step = steps["validate_request"]
     assert (step["state"], step["attempts"]) == ("Error", 1)
 
 
@@ -117,10 +119,10 @@ TEMPLATE = "batch_processing_products_csv_python"
 
 @pytest.mark.parametrize("size", range(1, 6))
 def test_batches_of_any_size_have_the_same_inventory_from_their_own_bytes_alone(
-    run, tmp_path, size
+    run_workflow, tmp_path, size
 ):
     (tmp_path / "p.csv").write_bytes(FILE.encode())
-    task = run(TEMPLATE, {"csv_path": str(tmp_path / "p.csv"), "batch_size": size})
+    task = run_workflow(TEMPLATE, {"csv_path": str(tmp_path / "p.csv"), "batch_size": size})
     assert task["state"] == "Complete", task
     analysis = task["steps"]["analyze_csv"]["result"]
     assert (analysis["rows"], analysis["batches"]) == (4, -(-4 // size))
@@ -153,9 +155,9 @@ def test_results_are_written_as_in_every_other_language():
     assert list(inventory.total()) == sorted([*keys, "rating_mean"])
 
 
-def test_no_rows_have_no_mean(run, tmp_path):
+def test_no_rows_have_no_mean(run_workflow, tmp_path):
     (tmp_path / "p.csv").write_text("id,title\n")
-    task = run(TEMPLATE, {"csv_path": str(tmp_path / "p.csv"), "batch_size": 10})
+    task = run_workflow(TEMPLATE, {"csv_path": str(tmp_path / "p.csv"), "batch_size": 10})
     total = task["steps"]["aggregate_csv_results"]["result"]
     assert total["inventory_value"] == "0.00"
     assert total["rating_mean"] is None
@@ -185,16 +187,17 @@ def test_a_mean_is_rounded_half_up(ratings, mean):
         (FILE.replace("3.00,0", "3.00,-1"), "row 2: -1 is not between"),
     ],
 )
-def test_a_bad_file_fails_with_its_row(run, tmp_path, file, told):
+def test_a_bad_file_fails_with_its_row(run_workflow, tmp_path, file, told):
     (tmp_path / "p.csv").write_bytes(file.encode())
-    task = run(TEMPLATE, {"csv_path": str(tmp_path / "p.csv"), "batch_size": 2})
+    task = run_workflow(TEMPLATE, {"csv_path": str(tmp_path / "p.csv"), "batch_size": 2})
     messages = [step["error"]["message"] for step in task["steps"].values() if step["error"]]
     assert task["state"] == "Error"
     assert any(told in message for message in messages), messages
 
 
-def test_a_file_that_is_not_there_may_come(run):
-    step = run(TEMPLATE, {"csv_path": "nowhere.csv", "batch_size": 2})["steps"]["analyze_csv"]
+def test_a_file_that_is_not_there_may_come(run_workflow):
+    steps = run_workflow(TEMPLATE, {"csv_path": "nowhere.csv", "batch_size": 2})["steps"]
+    step = steps["analyze_csv"]
     assert step["attempts"] > 1
     assert step["error"]["message"] == "nowhere.csv: No such file or directory (os error 2)"
 
