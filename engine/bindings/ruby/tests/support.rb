@@ -2,8 +2,9 @@
 
 require "minitest/autorun"
 require "tmpdir"
-require_relative "../lib/stepmark/testing"
 require_relative "engine"
+ENV["STEPMARK_NATIVE"] ||= File.join(Engine::BUILT, "libstepmark_ruby.so")
+require_relative "../lib/stepmark/testing"
 
 # Templates for tests, made from a line.
 module Templates
