@@ -212,21 +212,29 @@ impl Bridge {
         self.stop.cancel();
     }
 
-    /// Waits until the worker has ended, and returns the exit code for the host's process.
-    pub fn wait(&self) -> u8 {
-        let exit_code = self.wait_unless(&AtomicBool::new(false));
-        exit_code.expect("nobody gives up")
+    /// Waits until the worker has ended. A host whose threads run one at a time gets its turn
+    /// between this and [`Bridge::wait`]: a handler may be holding it for ever, and then nobody
+    /// takes the exit code.
+    pub fn ended(&self) {
+        self.ended_unless(&AtomicBool::new(false));
     }
 
-    /// The same for a thread that the host may want back, as [`Bridge::take_unless`].
-    pub fn wait_unless(&self, given_up: &AtomicBool) -> Option<u8> {
-        self.end.wait(given_up)
+    /// The same for a thread that the host may want back, as [`Bridge::take_unless`]. Returns
+    /// whether the worker has ended.
+    pub fn ended_unless(&self, given_up: &AtomicBool) -> bool {
+        self.end.ended(given_up)
     }
 
     /// Has the threads that wait look whether they have been given up.
     pub fn nudge(&self) {
         self.queue.nudge();
         self.end.nudge();
+    }
+
+    /// Waits until the worker has ended, and returns the exit code for the host's process, which
+    /// from now on ends by itself.
+    pub fn wait(&self) -> u8 {
+        self.end.wait()
     }
 
     fn core(&self) -> Result<&Handle, HeartbeatError> {
