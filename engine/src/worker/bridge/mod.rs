@@ -340,7 +340,8 @@ impl Bridge {
     }
 
     /// The answer of a handler whose claim has ended. None when it does not come although its time
-    /// is over: the process is condemned then. One whose task was cancelled may take its time.
+    /// is over: the process is condemned then. One whose task was cancelled has what is left of its
+    /// time; so has one that is told of its end a little early, by the database's clock.
     async fn overrun<T>(
         &self,
         number: u64,
@@ -350,10 +351,9 @@ impl Bridge {
     ) -> Option<T> {
         let alive_at = self.calls().get(&number).map_or(begun, |call| call.alive_at);
         let lease = self.lease.get().copied().unwrap_or(Duration::MAX);
-        if begun.elapsed() < step.timeout && alive_at.elapsed() < lease {
-            return Some(answered.await);
-        }
-        if let Ok(answer) = tokio::time::timeout(OVERRUN_GRACE, answered).await {
+        let left = step.timeout.saturating_sub(begun.elapsed());
+        let left = left.min(lease.saturating_sub(alive_at.elapsed()));
+        if let Ok(answer) = tokio::time::timeout(left + OVERRUN_GRACE, answered).await {
             return Some(answer);
         }
         error!(
