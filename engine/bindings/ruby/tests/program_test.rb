@@ -6,13 +6,16 @@ require_relative "support"
 class ProgramTest < Minitest::Test
   FAULTS = File.join(__dir__, "faults.rb")
   SINGLE = %w[echo raise exit big heartbeat wait log checkpoint system_exit].freeze
+  STUCK = %w[loop hold_lock].freeze
   FOLDER = File.join(Templates::FOLDER, "engine")
 
   def self.engine
     @engine ||= begin
       SINGLE.each { |name| Templates.single(name, namespace: "faults_ruby", folder: "engine") }
-      Templates.single("loop", namespace: "faults_ruby", folder: "engine", timeout_ms: 500,
+      STUCK.each do |name|
+        Templates.single(name, namespace: "faults_ruby", folder: "engine", timeout_ms: 500,
                                retry: { max_attempts: 1 })
+      end
       Engine.new(FOLDER).tap { |engine| Minitest.after_run { engine.close } }
     end
   end
@@ -124,13 +127,15 @@ class ProgramTest < Minitest::Test
     assert_equal %w[INFO handler], JSON.parse(line).values_at("level", "target")
   end
 
-  def test_a_stuck_handler_costs_the_process
-    faults
-    id = engine.start_task("faults_ruby", "loop", {})
-    status = @worker.wait
-    engine.cancel(id) # or other workers would have it next
-    assert_equal 75, status.exitstatus, @worker.log
-    assert_match "a handler does not end although its time is over", @worker.log
+  STUCK.each do |name|
+    define_method("test_a_stuck_handler_costs_the_process: #{name}") do
+      faults
+      id = engine.start_task("faults_ruby", name, {})
+      status = @worker.wait
+      engine.cancel(id) # or other workers would have it next
+      assert_equal 75, status.exitstatus, @worker.log
+      assert_match "a handler does not end although its time is over", @worker.log
+    end
   end
 
   def test_a_process_that_ends_at_once_is_not_waited_for
@@ -146,7 +151,7 @@ class ProgramTest < Minitest::Test
       [$?.exitstatus, out]
     end
     assert_equal [0, "stepmark-engine "], run.call("--version").then { |code, out| [code, out[/\D+/]] }
-    assert_equal 19, run.call("--list-handlers").last.lines.size
+    assert_equal 20, run.call("--list-handlers").last.lines.size
     code, help = run.call("--help")
     assert_equal 0, code
     assert_match "Usage: #{File.basename(FAULTS)}", help
