@@ -1,6 +1,10 @@
 # stepmark: `make help` lists what there is.
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+RUBY := $(or $(STEPMARK_RUBY),ruby)
+ifdef STEPMARK_RUBY
+export RUBY # whose headers the Ruby package's library is built with
+endif
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -8,6 +12,7 @@ help: ## list the targets
 setup: ## install what is missing of PostgreSQL, RabbitMQ and the languages (root or sudo)
 	@sh harness/servers/setup.sh
 	@sh engine/bindings/python/setup.sh
+	@sh engine/bindings/ruby/setup.sh
 
 bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
 	@echo "building; the first time takes some minutes"
@@ -16,7 +21,7 @@ bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; wr
 
 test: setup ## run all tests on private servers
 	@$(CARGO) test --workspace
-	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory test-python test-ruby
 
 test-python: ## run the tests of the Python package and handlers
 	@$(CARGO) build --quiet -p stepmark-python
@@ -25,9 +30,17 @@ test-python: ## run the tests of the Python package and handlers
 	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
 		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml
 
+test-ruby: ## run the tests of the Ruby package and handlers
+	@$(CARGO) build --quiet -p stepmark-ruby
+	@$(CARGO) build --quiet -p stepmark-engine --bins
+	@$(CARGO) build --quiet -p stepmark-servers --example servers
+	@$(RUBY) -w engine/bindings/ruby/tests/all.rb
+
 bindings: ## build the worker core for every language, each into its package
-	@$(CARGO) build --quiet --release -p stepmark-python
+	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby
 	@cp target/release/libstepmark_python.so engine/bindings/python/stepmark/_native.abi3.so
+	@install -D -m 644 target/release/libstepmark_ruby.so engine/bindings/ruby/lib/stepmark/$$( \
+		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
 
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
@@ -53,4 +66,4 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test test-python bindings lint up doctor openapi schema clean
+.PHONY: help setup bench test test-python test-ruby bindings lint up doctor openapi schema clean

@@ -89,9 +89,11 @@ impl Host {
         self.0.stop();
     }
 
-    /// The exit code.
-    fn wait(ruby: &Ruby, this: &Self) -> Result<Option<u8>, Error> {
-        wait_without_lock(ruby, &this.0, |given_up| this.0.wait_unless(given_up))
+    /// The exit code. It is taken with Ruby's lock: while a handler holds that for ever, nobody
+    /// takes it, and the core ends the process.
+    fn wait(ruby: &Ruby, this: &Self) -> Result<u8, Error> {
+        wait_without_lock(ruby, &this.0, |given_up| this.0.ended_unless(given_up).then_some(()))?;
+        Ok(this.0.wait())
     }
 
     /// Whether a test has come to its end, and what it was about or what is wrong.

@@ -15,7 +15,7 @@ class DocumentTest < Minitest::Test
 
   def test_what_json_holds_is_written_as_it_is
     value = { "a" => [1, -2.5, true, false, nil, "é\u{1f600}\n"], b: { "c" => {} }, "d" => 10**40 }
-    assert_equal "{\"a\":[1,-2.5,true,false,null,\"é\u{1f600}\\n\"],\"b\":{\"c\":{}},\"d\":1#{'0' * 40}}",
+    assert_equal '{"a":[1,-2.5,true,false,null,"é😀\n"],"b":{"c":{}},"d":1' + "#{'0' * 40}}",
                  write(value)
     assert_equal value.transform_keys(&:to_s), JSON.parse(write(value))
     [nil, 1, "x", [], true].each { |scalar| assert_equal JSON.generate(scalar), write(scalar) }

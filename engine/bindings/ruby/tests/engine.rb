@@ -3,7 +3,8 @@
 require "json"
 require "net/http"
 require "rbconfig"
-require "tmpdir"
+require "tempfile"
+require "timeout"
 
 # A real engine for tests: a private PostgreSQL, an orchestrator, and workers as processes; all gone
 # when the tests are over. Programs are those of the last build in the dev profile.
@@ -17,11 +18,10 @@ class Engine
     attr_reader :pid, :output
 
     def initialize(environment, *command)
-      @log = File.join(Dir.mktmpdir("stepmark-ruby"), "log")
+      @log = Tempfile.new("stepmark-ruby") # gone with this process
       @output, out = IO.pipe
-      @stdin, input = nil
       input, @stdin = IO.pipe
-      @pid = spawn(environment, *command, chdir: ROOT, in: input, out: out, err: @log)
+      @pid = spawn(environment, *command, chdir: ROOT, in: input, out: out, err: @log.path)
       [input, out].each(&:close)
     end
 
@@ -36,12 +36,7 @@ class Engine
     end
 
     def log
-      File.read(@log)
-    end
-
-    # Waits until the log has a line that matches.
-    def logged(pattern)
-      Engine.wait_until("#{pattern.inspect} in #{log}") { log.match?(pattern) }
+      File.read(@log.path)
     end
 
     def signal(name)
@@ -73,19 +68,15 @@ class Engine
     found
   end
 
-  # The engine of all tests, started by the first that wants it.
-  def self.instance
-    @instance ||= new.tap { |engine| Minitest.after_run { engine.close } }
-  end
-
   attr_reader :environment
 
-  def initialize
+  # @param templates [String] folder of the templates
+  def initialize(templates)
     @programs = []
     postgres = start({}, File.join(BUILT, "examples/servers"), "postgres")
     url = postgres.line(/^postgres \d+ (\S+)/)[1]
-    @environment = { "STEPMARK_DATABASE_URL" => url, "STEPMARK_LISTEN" => "127.0.0.1:0" }
-    templates = File.join(__dir__, "templates")
+    @environment = { "STEPMARK_DATABASE_URL" => url, "STEPMARK_LISTEN" => "127.0.0.1:0",
+                     "STEPMARK_SWEEP_MS" => "200" }
     orchestrator = start(environment, File.join(BUILT, "stepmark-orchestrator"),
                          "--templates", templates)
     @url = orchestrator.line(/^listening on (\S+)/)[1]
@@ -116,6 +107,11 @@ class Engine
   # A task at its end.
   def run_task(namespace, template, context)
     task(start_task(namespace, template, context), wait_s: WAIT_S)
+  end
+
+  # Waits until the task is as the block wants it.
+  def wait_for(id)
+    Engine.wait_until("another state of #{id}") { yield task(id) }
   end
 
   def cancel(id)

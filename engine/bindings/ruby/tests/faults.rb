@@ -2,6 +2,7 @@
 
 # A worker whose handlers misbehave, for tests of the engine.
 require_relative "../lib/stepmark"
+require "fiddle"
 require "set"
 
 NAMESPACE = "faults_ruby"
@@ -27,6 +28,11 @@ handler("exit") { exit!(3) }
 handler("system_exit") { exit(3) }
 handler("crash") { Process.kill(:SEGV, Process.pid) && sleep }
 handler("loop") { loop { nil } }
+# As a C extension that computes for ever: no other thread of Ruby runs.
+handler("hold_lock") do
+  sleeping = Fiddle.dlopen(nil)["sleep"]
+  Fiddle::Function.new(sleeping, [Fiddle::TYPE_INT], Fiddle::TYPE_INT, need_gvl: true).call(600)
+end
 handler("not_json") { { items: [1, Set.new([1])] } }
 handler("big") { { text: "x" * 10_000_000 } }
 handler("big_integer") { { value: (2**53) + 1 } }

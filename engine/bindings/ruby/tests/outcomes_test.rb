@@ -246,7 +246,8 @@ class OutcomesTest < Minitest::Test
         input: {number: 6}
         expected: {task_state: Complete, steps: {only: {state: Complete, result: {value: 36}}}}
       YAML
-      worker = Stepmark::Worker.new.handler("tests", "only") { |it| { value: it.context["number"] } }
+      worker = Stepmark::Worker.new
+      worker.handler("tests", "only") { |step| { value: step.context["number"] } }
       check = -> { Stepmark::Testing.check_scenario(worker, scenario, folder, namespace: "tests") }
       error = assert_raises(Stepmark::Testing::AssertionError, &check)
       assert_match 'the step only has the result {"value":6} and not {"value":36}', error.message

@@ -17,27 +17,29 @@ impl End {
         self.changed.notify_all();
     }
 
-    /// Waits until there is an exit code, and leaves it.
-    pub(super) fn ended(&self) {
-        let state = self.state.lock().expect("no holder panics");
-        drop(self.changed.wait_while(state, |state| state.0.is_none()).expect("no holder panics"));
-    }
-
-    /// Takes the exit code, as soon as it is there or `given_up` is set and `nudge` called.
-    pub(super) fn wait(&self, given_up: &AtomicBool) -> Option<u8> {
+    /// Waits until there is an exit code, and leaves it; or until `given_up` is set and `nudge`
+    /// called. Returns whether there is one.
+    pub(super) fn ended(&self, given_up: &AtomicBool) -> bool {
         let state = self.state.lock().expect("no holder panics");
         let goes_on =
             |state: &mut (Option<u8>, bool)| state.0.is_none() && !given_up.load(Ordering::Relaxed);
-        let mut state = self.changed.wait_while(state, goes_on).expect("no holder panics");
-        state.1 = state.0.is_some();
-        self.changed.notify_all();
-        state.0
+        self.changed.wait_while(state, goes_on).expect("no holder panics").0.is_some()
     }
 
     /// Has those that wait look whether they still have to.
     pub(super) fn nudge(&self) {
         let _state = self.state.lock().expect("no holder panics"); // as in the queue
         self.changed.notify_all();
+    }
+
+    /// Waits for the exit code, and takes it.
+    pub(super) fn wait(&self) -> u8 {
+        let state = self.state.lock().expect("no holder panics");
+        let mut state =
+            self.changed.wait_while(state, |state| state.0.is_none()).expect("no holder panics");
+        state.1 = true;
+        self.changed.notify_all();
+        state.0.expect("it was waited for")
     }
 
     /// Ends the process when the host does not take the exit code within `patience`: its thread is

@@ -216,25 +216,25 @@ impl Bridge {
     /// between this and [`Bridge::wait`]: a handler may be holding it for ever, and then nobody
     /// takes the exit code.
     pub fn ended(&self) {
-        self.end.ended();
+        self.ended_unless(&AtomicBool::new(false));
     }
 
-    /// Waits until the worker has ended, and returns the exit code for the host's process, which
-    /// from now on ends by itself.
-    pub fn wait(&self) -> u8 {
-        let exit_code = self.wait_unless(&AtomicBool::new(false));
-        exit_code.expect("nobody gives up")
-    }
-
-    /// The same for a thread that the host may want back, as [`Bridge::take_unless`].
-    pub fn wait_unless(&self, given_up: &AtomicBool) -> Option<u8> {
-        self.end.wait(given_up)
+    /// The same for a thread that the host may want back, as [`Bridge::take_unless`]. Returns
+    /// whether the worker has ended.
+    pub fn ended_unless(&self, given_up: &AtomicBool) -> bool {
+        self.end.ended(given_up)
     }
 
     /// Has the threads that wait look whether they have been given up.
     pub fn nudge(&self) {
         self.queue.nudge();
         self.end.nudge();
+    }
+
+    /// Waits until the worker has ended, and returns the exit code for the host's process, which
+    /// from now on ends by itself.
+    pub fn wait(&self) -> u8 {
+        self.end.wait()
     }
 
     /// The exit code, if the worker has ended; for hosts that must not wait.
@@ -347,7 +347,8 @@ impl Bridge {
     }
 
     /// The answer of a handler whose claim has ended. None when it does not come although its time
-    /// is over: the process is condemned then. One whose task was cancelled may take its time.
+    /// is over: the process is condemned then. One whose task was cancelled has what is left of its
+    /// time; so has one that is told of its end a little early, by the database's clock.
     async fn overrun<T>(
         &self,
         number: u64,
@@ -357,10 +358,9 @@ impl Bridge {
     ) -> Option<T> {
         let alive_at = self.calls().get(&number).map_or(begun, |call| call.alive_at);
         let lease = self.lease.get().copied().unwrap_or(Duration::MAX);
-        if begun.elapsed() < step.timeout && alive_at.elapsed() < lease {
-            return Some(answered.await);
-        }
-        if let Ok(answer) = tokio::time::timeout(OVERRUN_GRACE, answered).await {
+        let left = step.timeout.saturating_sub(begun.elapsed());
+        let left = left.min(lease.saturating_sub(alive_at.elapsed()));
+        if let Ok(answer) = tokio::time::timeout(left + OVERRUN_GRACE, answered).await {
             return Some(answer);
         }
         error!(

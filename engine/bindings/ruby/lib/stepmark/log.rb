@@ -20,7 +20,11 @@ module Stepmark
       severity ||= UNKNOWN
       return true if severity < level
 
-      message, progname = block_given? ? yield : progname, nil if message.nil?
+      if message.nil? && block_given?
+        message = yield
+      elsif message.nil?
+        message, progname = progname, nil
+      end
       name = (progname || self.progname).to_s
       Native.log(LEVELS.fetch(severity, "info"), name, text_of(message))
       true

@@ -28,9 +28,9 @@ module Stepmark
     # {FanOut}; it raises {Retry}, {Fail} or anything else.
     #
     # It may run more than once for a step, on any worker: what it does outside must be keyed by
-    # {Step#idempotency_token}. Several run at once, on threads, up to `--concurrency`. One that does
-    # not end within 2 seconds after its time is over costs the process: the worker drains and ends
-    # with exit code 75.
+    # {Step#idempotency_token}. Several run at once, on threads, up to `--concurrency`. One that
+    # does not end within 2 seconds after its time is over costs the process: the worker drains and
+    # ends with exit code 75.
     #
     # @param namespace [String] the templates' namespace
     # @param name [String] the handler's name in the templates
