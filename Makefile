@@ -5,8 +5,9 @@ CARGO ?= cargo
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what is missing of PostgreSQL and RabbitMQ (apt; root or sudo)
+setup: ## install what is missing of servers and languages (apt; root or sudo)
 	@sh harness/servers/setup.sh
+	@sh engine/bindings/typescript/setup.sh
 
 bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
 	@echo "building; the first time takes some minutes"
@@ -15,6 +16,15 @@ bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; wr
 
 test: setup ## run all tests on private servers
 	@$(CARGO) test --workspace
+	@$(MAKE) --no-print-directory test-typescript
+
+test-typescript: # the binding and the scenarios' handlers; built with cargo test's features
+	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator --example servers
+	@sh engine/bindings/typescript/test.sh
+
+bindings: ## build the bindings' libraries (release) into their packages
+	@$(CARGO) build --quiet --release -p stepmark-typescript
+	@sh engine/bindings/typescript/prebuild.sh
 
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
@@ -40,4 +50,4 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test lint up doctor openapi schema clean
+.PHONY: help setup bench test test-typescript bindings lint up doctor openapi schema clean

@@ -47,7 +47,7 @@ export class Program {
     await this.#child.exited;
     clearTimeout(late);
     const { exitCode, signalCode } = this.#child;
-    return { exitCode, signal: signalCode, log: await this.#log };
+    return { exitCode, signal: signalCode as string | null, log: await this.#log };
   }
 }
 
