@@ -29,7 +29,7 @@ export function* records(bytes: Uint8Array, width?: number): Generator<CsvRecord
     while (bytes[at] === LINE_FEED || bytes[at] === CARRIAGE_RETURN) at++;
     if (at >= bytes.length) return;
     const fields: string[] = [];
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const [field, end] = readField(bytes, at);
       fields.push(field);
       more = bytes[end] === COMMA;
@@ -52,7 +52,7 @@ function readField(bytes: Uint8Array, from: number): [string, number] {
     return [decode(bytes.subarray(from, end)), end];
   }
   let text = "";
-  for (let start = from + 1; ; ) {
+  for (let start = from + 1; ;) {
     const quote = bytes.indexOf(QUOTE, start);
     if (quote === -1) return [text + decode(bytes.subarray(start)), bytes.length];
     text += decode(bytes.subarray(start, quote));

@@ -28,7 +28,9 @@ beforeAll(() => process.chdir(ROOT)); // where workers run, for the files that a
 describe("the answers of the scenario", () => {
   for (const [scenario, namespace] of Object.entries(SCENARIOS)) {
     test(scenario, async () => {
-      await checkScenario(all, join(ROOT, "scenarios", `${scenario}.yaml`), TEMPLATES, { namespace });
+      await checkScenario(all, join(ROOT, "scenarios", `${scenario}.yaml`), TEMPLATES, {
+        namespace,
+      });
     });
   }
 });
@@ -76,7 +78,19 @@ describe("approval", () => {
   });
 
   test("what is no amount is refused", async () => {
-    for (const amount of ["", "ten", "1e400", "0x10", "1,000", null, "9".repeat(40), 0, -5, [], {}]) {
+    for (const amount of [
+      "",
+      "ten",
+      "1e400",
+      "0x10",
+      "1,000",
+      null,
+      "9".repeat(40),
+      0,
+      -5,
+      [],
+      {},
+    ]) {
       expect(await branchOf(amount)).toBeNull();
     }
   });
@@ -104,8 +118,9 @@ describe("products", () => {
       expect([rows, batches]).toEqual([4, Math.ceil(4 / size)]);
       // 3.3725 exactly; the dearest is the first of two.
       const right =
-        '{"dearest":{"id":1,"price":"10.05","title":"a, \\"b\\"\\r\\nc"},"inventory_value":"50.26",' +
-        '"products_by_category":{"__proto__":1,"books":1,"tools":2},"rating_mean":"3.3725",' +
+        '{"dearest":{"id":1,"price":"10.05","title":"a, \\"b\\"\\r\\nc"},' +
+        '"inventory_value":"50.26","products_by_category":{"__proto__":1,"books":1,"tools":2},' +
+        '"rating_mean":"3.3725",' +
         '"rating_sum":"13.49","rows":4}';
       expect(JSON.stringify(steps.aggregate_csv_results!.result)).toBe(right);
     }
@@ -118,7 +133,7 @@ describe("products", () => {
   });
 
   test("what is wrong in the file or the input is said, and not tried again", async () => {
-    const row = 'id,title,category,price,rating,stock\n1,a,b,';
+    const row = "id,title,category,price,rating,stock\n1,a,b,";
     const wrong: [string, unknown, RegExp][] = [
       [`${row}1.00,2.0\n`, 1, /record 2 has 5 fields, not 6/],
       [`${row}1.0.0,2.0,3\n`, 1, /row 1: not a decimal number/],

@@ -34,7 +34,7 @@ async function multiplyAndSquare(step: Step): Promise<Number> {
   return squared(values.reduce((product, value) => product * value));
 }
 
-/** The same input and parents would be as wrong at the next attempt: these failures are permanent. */
+/** The same input would be as wrong at the next attempt: these failures are permanent. */
 function input(step: Step): bigint {
   const written: unknown = step.exact.context.even_number;
   const number = typeof step.context.even_number === "number";

@@ -136,7 +136,8 @@ export async function takeStock(
   const row = () => `${batch.csv_path}: row ${batch.first_row + inventory.rows}`;
   try {
     const places = COLUMNS.map((name) => columns.indexOf(name));
-    if (places.includes(-1)) throw new CsvError(`there is no column ${COLUMNS[places.indexOf(-1)]}`);
+    if (places.includes(-1))
+      throw new CsvError(`there is no column ${COLUMNS[places.indexOf(-1)]}`);
     for (const { fields } of records(stretch, columns.length)) {
       inventory.addRow(places.map((place) => fields[place]!));
       if (inventory.rows % ROWS_A_TURN_MAX === 0) await turn();
@@ -148,8 +149,8 @@ export async function takeStock(
   const wanted = batch.last_row - batch.first_row + 1;
   if (inventory.rows !== wanted) {
     throw new Fail(
-      `${batch.csv_path}: there were ${wanted} rows from ${batch.first_row} on, and now there are ` +
-        `${inventory.rows}: the file has changed`,
+      `${batch.csv_path}: there were ${wanted} rows from ${batch.first_row} on, ` +
+        `and now there are ${inventory.rows}: the file has changed`,
     );
   }
   return inventory;

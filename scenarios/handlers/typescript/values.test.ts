@@ -26,7 +26,17 @@ describe("decimals", () => {
   });
 
   test("beyond the limits, or none, are refused", () => {
-    const wrong = ["", ".", "_1", "1e29", "1e-29", "79228162514264337593543950336", " 1", "1e", "--1"];
+    const wrong = [
+      "",
+      ".",
+      "_1",
+      "1e29",
+      "1e-29",
+      "79228162514264337593543950336",
+      " 1",
+      "1e",
+      "--1",
+    ];
     for (const text of [...wrong, "7.9228162514264337593543950336", "1.2.3", "1e3.5", "١"]) {
       expect(() => Decimal.parse(text)).toThrow(DecimalError);
     }
@@ -70,8 +80,15 @@ describe("CSV", () => {
   });
 
   test("fields may be empty, and a byte order mark is none of their text", () => {
-    expect(fields('\ufeffa,b\n,\n"",\ufeffz')).toEqual([["a", "b"], ["", ""], ["", "\ufeffz"]]);
-    expect(fields("a,b\n1,")).toEqual([["a", "b"], ["1", ""]]);
+    expect(fields('\ufeffa,b\n,\n"",\ufeffz')).toEqual([
+      ["a", "b"],
+      ["", ""],
+      ["", "\ufeffz"],
+    ]);
+    expect(fields("a,b\n1,")).toEqual([
+      ["a", "b"],
+      ["1", ""],
+    ]);
     expect(fields("")).toEqual([]);
   });
 
@@ -91,7 +108,9 @@ test("a stretch that is not what it was is refused", async () => {
   const taking = (batch: Batch, columns: string[], bytes: Uint8Array) =>
     expect(takeStock(batch, columns, bytes));
   await taking(batch!, columns, stretch).resolves.toMatchObject({ rows: 2 });
-  await taking(batch!, columns, stretch.subarray(0, 20)).rejects.toThrow("row 2: record 2 has 2 fields");
+  await taking(batch!, columns, stretch.subarray(0, 20)).rejects.toThrow(
+    "row 2: record 2 has 2 fields",
+  );
   await taking(batch!, columns, new Uint8Array()).rejects.toThrow("the file has changed");
   await taking(batch!, ["id"], stretch).rejects.toThrow("there is no column");
 });

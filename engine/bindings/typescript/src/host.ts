@@ -11,7 +11,12 @@ export type Run = (step: Step) => unknown;
 type Event =
   | StepEvent
   | { kind: "interrupted"; call: number }
-  | { kind: "answered"; request: number; value: any; error: { kind: string; message: string } | null };
+  | {
+      kind: "answered";
+      request: number;
+      value: any;
+      error: { kind: string; message: string } | null;
+    };
 
 /** A request to the core that is on its way. */
 interface Request {

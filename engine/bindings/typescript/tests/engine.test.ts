@@ -45,7 +45,8 @@ const run = async (template: string, context: object) =>
 describe("a worker program", () => {
   test("runs tasks to their ends and drains on SIGTERM", async () => {
     const { worker } = await engine.worker(GREET);
-    const task = await engine.ended(await engine.task("examples", "greeting", { name: "Ünal 😀" }));
+    const started = await engine.task("examples", "greeting", { name: "Ünal 😀" });
+    const task = await engine.ended(started);
     expect(task.state).toBe("Complete");
     expect(task.steps.shout.result).toEqual({ text: "HELLO, ÜNAL 😀!" });
     const { exitCode, log } = await worker.end("SIGTERM");
@@ -139,7 +140,7 @@ describe("handlers on one worker", () => {
     }
   });
 
-  test("write into the worker's log; and the worker drains without those it has given up", async () => {
+  test("write into the log; and the worker drains without those it has given up", async () => {
     await run("log", {});
     await end();
     expect(log).toContain("hello from the handler");

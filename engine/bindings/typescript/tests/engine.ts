@@ -29,7 +29,10 @@ export class Program {
     const decoder = new TextDecoder();
     for await (const chunk of child.stdout) {
       output += decoder.decode(chunk, { stream: true });
-      const line = output.split("\n").slice(0, -1).find((line) => line.startsWith(begins));
+      const line = output
+        .split("\n")
+        .slice(0, -1)
+        .find((line) => line.startsWith(begins));
       if (line !== undefined) return [program, line];
     }
     throw new Error(`${command[0]} ended with ${await child.exited}:\n${await program.#log}`);

@@ -1,14 +1,6 @@
 /** A worker of handlers that misbehave, which tests run against an engine. */
 
-import {
-  Branch,
-  ClaimEnded,
-  Fail,
-  FanOut,
-  Retry,
-  type Step,
-  Worker,
-} from "../src/index.ts";
+import { Branch, ClaimEnded, Fail, FanOut, Retry, type Step, Worker } from "../src/index.ts";
 
 const HEARTBEAT_MS = 50;
 const BIG_BYTES = 10_000_000;

@@ -64,7 +64,11 @@ describe("a handler", () => {
   });
 
   test("that the template names and nobody has fails the step", async () => {
-    const task = await runTask(new Worker().handler("tests", "b", () => 1), ONE, {});
+    const task = await runTask(
+      new Worker().handler("tests", "b", () => 1),
+      ONE,
+      {},
+    );
     expect(task.steps.a!.error!.message).toStartWith('no handler "a" in namespace "tests"');
   });
 });
@@ -72,10 +76,13 @@ describe("a handler", () => {
 describe("a step", () => {
   test("tells what it is", async () => {
     let seen: Step | undefined;
-    const { result } = await step(async (step) => {
-      seen = step;
-      return { ...step, interrupted: step.interrupted, aborted: step.signal.aborted, log: null };
-    }, { money: 1.5, text: "ä€😀" });
+    const { result } = await step(
+      async (step) => {
+        seen = step;
+        return { ...step, interrupted: step.interrupted, aborted: step.signal.aborted, log: null };
+      },
+      { money: 1.5, text: "ä€😀" },
+    );
     expect(result).toEqual({
       namespace: "tests",
       handler: "a",
@@ -104,8 +111,8 @@ describe("a step", () => {
     const { result } = await step(({ exact }) => exact.context, { money: 0.1, list: [1.5, "x"] });
     expect(result).toEqual({ money: "0.1", list: ["1.5", "x"] });
     const text =
-      '{"context": {"money": 1000.00000000000000000010}, "parent_results": {"p": [9007199254740993]},' +
-      '"input": 1e400, "checkpoint": null, "idempotency_token": "t"}';
+      '{"context": {"money": 1000.00000000000000000010},' +
+      '"parent_results": {"p": [9007199254740993]}, "input": 1e400, "checkpoint": null}';
     const { exact } = new Step(JSON.parse(text), text, { log: () => {} } as never);
     expect(exact).toEqual({
       context: { money: "1000.00000000000000000010" },
@@ -156,7 +163,12 @@ describe("a step", () => {
 describe("what is returned", () => {
   test("may be any JSON value; nothing is null", async () => {
     for (const value of [null, false, 0, "", "ä€😀", [1, [2]], { a: { b: null } }]) {
-      expect(await step(() => value)).toEqual({ state: "Complete", result: value, error: null, attempts: 1 });
+      expect(await step(() => value)).toEqual({
+        state: "Complete",
+        result: value,
+        error: null,
+        attempts: 1,
+      });
     }
     expect((await step(async () => {})).result).toBeNull();
   });
@@ -173,7 +185,8 @@ describe("what is returned", () => {
 
   test("a decision's branches are chosen", async () => {
     const template = file(
-      "{namespace: tests, name: d, steps: [{name: a, handler: a, type: decision, branches: [b, c]}," +
+      "{namespace: tests, name: d, steps: [" +
+        "{name: a, handler: a, type: decision, branches: [b, c]}," +
         "{name: b, handler: b, depends_on: [a]}, {name: c, handler: b, depends_on: [a]}]}",
     );
     const run = async (handler: Handler) => {
@@ -313,7 +326,9 @@ describe("a scenario", () => {
 
   test("or a template that is not there, or a context that is none, is an error", async () => {
     const worker = new Worker();
-    await expect(checkScenario(worker, "/nowhere.yaml", templates)).rejects.toThrow("/nowhere.yaml");
+    await expect(checkScenario(worker, "/nowhere.yaml", templates)).rejects.toThrow(
+      "/nowhere.yaml",
+    );
     await expect(runTask(worker, "/nowhere.yaml", {})).rejects.toThrow("/nowhere.yaml");
     await expect(runTask(worker, ONE, [])).rejects.toThrow("context must be a JSON object");
   });
