@@ -9,10 +9,11 @@ endif
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what is missing of PostgreSQL, RabbitMQ and the languages (root or sudo)
+setup: ## install what is missing of servers and languages (apt; root or sudo)
 	@sh harness/servers/setup.sh
 	@sh engine/bindings/python/setup.sh
 	@sh engine/bindings/ruby/setup.sh
+	@sh engine/bindings/typescript/setup.sh
 
 bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
 	@echo "building; the first time takes some minutes"
@@ -21,26 +22,28 @@ bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; wr
 
 test: setup ## run all tests on private servers
 	@$(CARGO) test --workspace
-	@$(MAKE) --no-print-directory test-python test-ruby
+	@$(MAKE) --no-print-directory test-python test-ruby test-typescript
 
-test-python: ## run the tests of the Python package and handlers
-	@$(CARGO) build --quiet -p stepmark-python
-	@$(CARGO) build --quiet -p stepmark-engine --bins
-	@$(CARGO) build --quiet -p stepmark-servers --example servers
+# With the features that cargo test has: nothing is built twice.
+libraries:
+	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator --example servers
+
+test-python: libraries ## run the tests of the Python package and handlers
 	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
 		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml
 
-test-ruby: ## run the tests of the Ruby package and handlers
-	@$(CARGO) build --quiet -p stepmark-ruby
-	@$(CARGO) build --quiet -p stepmark-engine --bins
-	@$(CARGO) build --quiet -p stepmark-servers --example servers
+test-ruby: libraries ## run the tests of the Ruby package and handlers
 	@$(RUBY) -w engine/bindings/ruby/tests/all.rb
 
+test-typescript: libraries ## run the tests of the TypeScript package and handlers
+	@sh engine/bindings/typescript/test.sh
+
 bindings: ## build the worker core for every language, each into its package
-	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby
+	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby -p stepmark-typescript
 	@cp target/release/libstepmark_python.so engine/bindings/python/stepmark/_native.abi3.so
 	@install -D -m 644 target/release/libstepmark_ruby.so engine/bindings/ruby/lib/stepmark/$$( \
 		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
+	@sh engine/bindings/typescript/prebuild.sh
 
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
@@ -66,4 +69,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test test-python test-ruby bindings lint up doctor openapi schema clean
+.PHONY: help setup bench test libraries test-python test-ruby test-typescript bindings lint up \
+	doctor openapi schema clean

@@ -11,12 +11,25 @@ export type Run = (step: Step) => unknown;
 type Event =
   | StepEvent
   | { kind: "interrupted"; call: number }
-  | { kind: "answered"; request: number; value: any; error: { kind: string; message: string } | null };
+  | {
+      kind: "answered";
+      request: number;
+      value: any;
+      error: { kind: string; message: string } | null;
+    };
 
 /** A request to the core that is on its way. */
 interface Request {
   resolve(value: any): void;
   reject(error: Error): void;
+}
+
+/** A handler at work. */
+interface Call {
+  step: Step;
+  /** When it began, and how long its event took to read, in ns. */
+  begun: number;
+  readNs: number;
 }
 
 /** Most events taken in one turn of the event loop, which has other things to do too. */
@@ -31,7 +44,7 @@ export class Host {
   readonly log: (level: string, logger: string, message: string) => void;
   readonly #native = native();
   readonly #find: (namespace: string, handler: string) => Run;
-  readonly #calls = new Map<number, Step>();
+  readonly #calls = new Map<number, Call>();
   readonly #requests = new Map<number, Request>();
   readonly #alive = setInterval(() => {}, ALIVE_MS);
   readonly #drain = () => this.drain();
@@ -98,49 +111,45 @@ export class Host {
     }
   }
 
-  #run(event: StepEvent, text: string, begun: number): void {
+  #run(event: StepEvent, text: string, taken: number): void {
     const step = new Step(event, text, this);
     const { call } = event;
-    this.#calls.set(call, step);
-    const started = Bun.nanoseconds();
-    const readNs = started - begun;
-    const done = (answerOf: (value: unknown) => string, value: unknown) => {
-      const ended = Bun.nanoseconds();
-      this.#answer(call, () => answerOf(value), ended - started, readNs, ended);
-    };
+    const begun = Bun.nanoseconds();
+    this.#calls.set(call, { step, begun, readNs: begun - taken });
     try {
       const returned = this.#find(event.namespace, event.handler)(step);
       // What is ready is answered without another turn.
-      if (!isThenable(returned)) return done(answerOf, returned);
+      if (!isThenable(returned)) return this.#answer(call, answerOf, returned);
       Promise.resolve(returned).then(
-        (value) => done(answerOf, value),
-        (thrown) => done(answerOfThrown, thrown),
+        (value) => this.#answer(call, answerOf, value),
+        (thrown) => this.#answer(call, answerOfThrown, thrown),
       );
     } catch (thrown) {
-      done(answerOfThrown, thrown);
+      this.#answer(call, answerOfThrown, thrown);
     }
   }
 
-  /** Answers once: whoever comes later has nobody to tell it. */
-  #answer(call: number, answer: () => string, handlerNs: number, readNs: number, from: number): void {
-    if (this.#worker === undefined || !this.#calls.delete(call)) return;
-    let text: string;
+  /** Answers once: what comes later is nobody's. */
+  #answer(number: number, write: (value: unknown) => string, value: unknown): void {
+    const ended = Bun.nanoseconds();
+    const call = this.#calls.get(number);
+    if (this.#worker === undefined || call === undefined) return;
+    this.#calls.delete(number);
+    let answer: string;
     try {
-      text = answer();
+      answer = write(value);
     } catch (thrown) {
-      text = answerOfThrown(thrown); // of a getter in the result
+      answer = answerOfThrown(thrown); // by a getter in the result
     }
-    const jsonNs = readNs + Bun.nanoseconds() - from;
-    this.#native.answer(this.#worker, call, text, handlerNs, jsonNs);
+    const jsonNs = call.readNs + Bun.nanoseconds() - ended;
+    this.#native.answer(this.#worker, number, answer, ended - call.begun, jsonNs);
   }
 
   /** The step's handler is told to stop, and not waited for: its promise may never settle. */
-  #interrupt(call: number): void {
-    const step = this.#calls.get(call);
-    if (step === undefined) return;
-    const ended = new ClaimEnded("the handler was interrupted");
-    this.#answer(call, () => answerOfThrown(ended), 0, 0, Bun.nanoseconds());
-    step.interrupt();
+  #interrupt(number: number): void {
+    const call = this.#calls.get(number);
+    this.#answer(number, answerOfThrown, new ClaimEnded("the handler was interrupted"));
+    call?.step.interrupt();
   }
 
   #request(send: (worker: Handle, request: number) => void): Promise<any> {

@@ -18,8 +18,8 @@ export class NotJson extends Error {
 export function toJson(value: unknown, name: string): string {
   const path: (string | number)[] = [];
   const wrong = misfit(value, path, []);
-  if (wrong !== undefined) throw new NotJson(`JSON can't hold ${place(name, path)}: it is ${wrong}`);
-  return JSON.stringify(value);
+  if (wrong === undefined) return JSON.stringify(value);
+  throw new NotJson(`JSON can't hold ${place(name, path)}: it is ${wrong}`);
 }
 
 /** What is wrong with it, and then `path` says where. */
@@ -69,6 +69,6 @@ function plainEntries(value: object): [string, unknown][] | undefined {
 
 function place(name: string, path: (string | number)[]): string {
   const step = (key: string | number) =>
-    typeof key === "number" ? `[${key}]` : /^\w+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+    typeof key === "string" && /^\w+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
   return name + path.map(step).join("");
 }

@@ -3,7 +3,7 @@
 import { Fail, Retry } from "./errors.ts";
 import { NotJson, toJson } from "./json.ts";
 
-/** A decision's outcome: its result, and the chosen ones of its branches; the others are skipped. */
+/** A decision's outcome: its result, and the chosen ones of its branches; the rest is skipped. */
 export class Branch {
   /**
    * @param result the step's result, any JSON value
@@ -103,5 +103,8 @@ function because(cause: unknown): string {
 /** Without the lines of this package. */
 function trimmed(stack: string): string {
   const own = `${import.meta.dir}/`;
-  return stack.split("\n").filter((line) => !line.includes(own)).join("\n");
+  return stack
+    .split("\n")
+    .filter((line) => !line.includes(own))
+    .join("\n");
 }

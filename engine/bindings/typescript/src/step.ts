@@ -26,11 +26,7 @@ export interface StepEvent {
 
 /** What a step is to its task. */
 export type StepType =
-  | "standard"
-  | "decision"
-  | "batchable"
-  | "batch_worker"
-  | "deferred_convergence";
+  "standard" | "decision" | "batchable" | "batch_worker" | "deferred_convergence";
 
 /** Why a parent has failed. */
 export interface ParentFailure {
@@ -159,9 +155,7 @@ export class Step<Context = any> {
    * that it was written as: a JavaScript number holds 15 digits, and money may have more.
    */
   get exact(): { context: any; parentResults: Record<string, any>; input: any; checkpoint: any } {
-    const source: (key: string, value: unknown, of: { source: string }) => unknown = (_, value, of) =>
-      typeof value === "number" ? of.source : value;
-    const event = JSON.parse(this.#text, source as (key: string, value: unknown) => unknown);
+    const event = JSON.parse(this.#text, asWritten as (key: string, value: unknown) => unknown);
     const { context, parent_results: parentResults, input, checkpoint } = event;
     return { context, parentResults, input, checkpoint };
   }
@@ -228,6 +222,11 @@ export class Step<Context = any> {
     this.#ended = true;
     this.#controller?.abort(new ClaimEnded(ENDED));
   }
+}
+
+/** What `JSON.parse` calls with each value, and with its source. */
+function asWritten(_key: string, value: unknown, { source }: { source: string }): unknown {
+  return typeof value === "number" ? source : value;
 }
 
 const ENDED = "the step is no longer this handler's: it was cancelled, timed out or taken over";
