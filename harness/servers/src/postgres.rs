@@ -20,7 +20,7 @@ use crate::process::ServerProcess;
 use crate::{Ending, ServerError, secret};
 
 pub use binaries::{Origin, PostgresBinaries};
-pub use settings::PostgresOptions;
+pub use settings::{PostgresOptions, postgres_settings};
 
 const SERVER: &str = "PostgreSQL";
 /// The superuser's role.
