@@ -1,5 +1,5 @@
 #!/bin/sh
-# make.sh postgres|rabbitmq|base NAME: makes the container image NAME out of packages that are
+# image.sh postgres|rabbitmq|base NAME: makes the container image NAME out of packages that are
 # installed on this machine (Debian or Ubuntu), in some seconds and without any registry.
 #
 # `postgres` and `rabbitmq` take what the harness tells them as the public images of these names
@@ -9,7 +9,7 @@ LC_ALL=C
 export LC_ALL
 here=$(cd "$(dirname "$0")" && pwd)
 usage() {
-    echo "usage: make.sh postgres|rabbitmq|base NAME" >&2
+    echo "usage: image.sh postgres|rabbitmq|base NAME" >&2
     exit 2
 }
 [ $# = 2 ] || usage
@@ -76,6 +76,9 @@ case $kind in
     *)
         cp "$here/$kind.sh" "$root/usr/local/bin/entrypoint"
         chmod 755 "$root/usr/local/bin/entrypoint"
-        import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' -c "CMD [\"$kind\"]"
+        data=/var/lib/postgresql/data
+        [ "$kind" = postgres ] || data=/var/lib/rabbitmq
+        import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' -c "CMD [\"$kind\"]" \
+            -c "VOLUME $data"
         ;;
 esac
