@@ -94,7 +94,9 @@ async fn first_that_works(told: &Told) -> Result<(BackendName, String), Environm
                 format!("no --database-url was given, and PostgreSQL {version} is in {place}");
             return Ok((BackendName::Process, why));
         }
-        Err(error) => Box::new(error),
+        Err(error @ ServerError::Missing(_)) => Box::new(error),
+        // Binaries that are there, or told, and do not work are not replaced in silence.
+        Err(error) => return Err(error.into()),
     };
     match Daemon::connect().await {
         Ok(daemon) => {

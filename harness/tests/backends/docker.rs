@@ -118,26 +118,35 @@ fn a_machine_without_a_daemon_is_told_so() {
     assert!(said.contains("no Docker daemon answers at unix:///nowhere/docker.sock"), "{said}");
 }
 
-#[test]
-fn auto_says_what_each_backend_lacks_when_none_works() {
-    let mut up = Command::new(STEPMARK);
-    up.args(["doctor", "--pg-bin=/nowhere"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    let output = up.env_remove("STEPMARK_EXTERNAL_DATABASE_URL").output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    for lacks in ["process   no initdb in /nowhere", "docker    no Docker daemon", "--database-url"]
-    {
-        assert!(said.contains(lacks), "{said}");
-    }
+/// `stepmark doctor` where no binaries of PostgreSQL are to be seen.
+fn doctor_without_binaries(daemon: &Daemon) -> Command {
+    let hide = "mount -t tmpfs none /usr/lib/postgresql && exec \"$@\"";
+    let mut doctor = daemon.command("unshare");
+    doctor.args(["--map-root-user", "--mount", "sh", "-c", hide, "sh", STEPMARK, "doctor"]);
+    doctor.env("STEPMARK_CACHE", "/nowhere").env_remove("STEPMARK_PG_BIN");
+    doctor.env_remove("STEPMARK_EXTERNAL_DATABASE_URL");
+    doctor
 }
 
 #[test]
 fn auto_takes_docker_where_there_are_no_binaries() {
     let Some(daemon) = daemon::get() else { return };
-    let mut doctor = daemon.command(STEPMARK);
-    let output = doctor.args(["doctor", "--pg-bin=/nowhere"]).output().unwrap();
+    let output = doctor_without_binaries(&daemon).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("With --backend auto it is docker: no --database-url"), "{said}");
     assert!(said.contains(&format!("{} is here", daemon::POSTGRES)), "{said}");
+}
+
+#[test]
+fn auto_says_what_each_backend_lacks_when_none_works() {
+    let Some(daemon) = daemon::get() else { return };
+    let mut doctor = doctor_without_binaries(&daemon);
+    let output = doctor.env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for lacks in ["process   PostgreSQL not found", "docker    no Docker daemon", "--database-url"]
+    {
+        assert!(said.contains(lacks), "{said}");
+    }
 }
