@@ -20,7 +20,8 @@ bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; wr
 	@$(CARGO) build --quiet --release -p stepmark-harness
 	@target/release/stepmark bench --broker both --concurrency 1 --concurrency 64
 
-test: setup ## run all tests on private servers
+test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
+	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory test-python test-ruby test-typescript
 

@@ -32,6 +32,9 @@ const TASKS_BEFORE_SECOND_FLOOR: u64 = 100;
 const ONE_REPORT: &str = "the program ends with the suite";
 
 fn main() -> ExitCode {
+    if let Some(code) = stepmark_docker::reap_if_asked() {
+        return code;
+    }
     match run() {
         Ok(code) => code.into(),
         Err(error) => complain(&error).into(),
@@ -56,7 +59,7 @@ fn run() -> anyhow::Result<u8> {
         }
     };
     let folder = cli::new_folder(&root);
-    let choice = choose(BackendName::Auto, Told::from_environment());
+    let choice = runtime.block_on(choose(BackendName::Auto, Told::from_environment()))?;
     let languages = languages(&scenarios);
     let binaries = match std::env::var_os("STEPMARK_BIN_DIR") {
         Some(folder) => Binaries::in_folder(&root, folder.as_ref(), &languages),

@@ -21,7 +21,7 @@ use crate::{Ending, ServerError, secret};
 
 pub use binaries::{Origin, PostgresBinaries};
 pub use embedded::cache_dir;
-pub use settings::PostgresOptions;
+pub use settings::{PostgresOptions, postgres_settings};
 
 const SERVER: &str = "PostgreSQL";
 /// The superuser's role.

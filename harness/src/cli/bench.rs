@@ -167,7 +167,7 @@ async fn open(
     let binaries = tokio::task::spawn_blocking(move || environment.binaries(&languages)).await;
     let binaries =
         binaries.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    Suite::open(binaries, args.environment.choice(), folder).await
+    Suite::open(binaries, args.environment.choice().await?, folder).await
 }
 
 /// Runs every scenario on every broker at every concurrency. An error is one of the environment.

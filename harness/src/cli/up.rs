@@ -77,7 +77,7 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&logs)
         .map_err(|error| anyhow::anyhow!("cannot write logs to {}: {error}", logs.display()))?;
     let guardian = Arc::new(Guardian::start().map_err(EnvironmentError::Guardian)?);
-    let mut choice = args.environment.choice();
+    let mut choice = args.environment.choice().await?;
     println!("backend     {} ({})", choice.backend.name(), choice.why);
     // Outside of the future, so that it is removed even when that is broken off.
     let mut database = None;
