@@ -16,6 +16,7 @@ class ProgramTest < Minitest::Test
         Templates.single(name, namespace: "faults_ruby", folder: "engine", timeout_ms: 500,
                                retry: { max_attempts: 1 })
       end
+      FileUtils.cp(File.join(Engine::ROOT, "engine/examples/greet.yaml"), FOLDER)
       Engine.new(FOLDER).tap { |engine| Minitest.after_run { engine.close } }
     end
   end
@@ -55,6 +56,18 @@ class ProgramTest < Minitest::Test
     expected = { "context" => { "name" => "Ada", "list" => [1, 2.5, nil] },
                  "parent_results" => {}, "input" => nil, "attempt" => 1 }
     assert_equal expected, step_of(task)["result"]
+  end
+
+  def test_the_example_greets
+    @worker, = engine.worker(File.join(__dir__, "../examples/greet.rb"))
+    task = engine.run_task("examples", "greeting", { name: "Ada" })
+    texts = task["steps"].to_h { |step| [step["name"], step.dig("result", "text")] }
+    assert_equal({ "greet" => "Hello, Ada!", "shout" => "HELLO, ADA!" }, texts)
+    task = engine.run_task("examples", "greeting", {})
+    assert_equal ["Error", "context needs a name"],
+                 [task["state"], task["steps"].first.dig("error", "message")]
+    @worker.signal(:INT)
+    assert_drained(@worker.wait)
   end
 
   def test_a_failure_stands_in_the_task_with_class_and_backtrace
