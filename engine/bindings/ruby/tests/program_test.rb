@@ -163,7 +163,8 @@ class ProgramTest < Minitest::Test
       out = IO.popen([RbConfig.ruby, "-w", FAULTS, *arguments, { err: %i[child out] }], &:read)
       [$?.exitstatus, out]
     end
-    assert_equal [0, "stepmark-engine "], run.call("--version").then { |code, out| [code, out[/\D+/]] }
+    code, version = run.call("--version")
+    assert_equal [0, "stepmark-engine "], [code, version[/\D+/]]
     assert_equal 20, run.call("--list-handlers").last.lines.size
     code, help = run.call("--help")
     assert_equal 0, code
