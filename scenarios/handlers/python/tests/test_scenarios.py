@@ -42,7 +42,7 @@ def test_the_worker_has_the_handlers_of_every_template():
     assert "csv_processing_python/aggregate_csv_results" in names
 
 
-@pytest.mark.parametrize("even_number", [0, 2, 6, 2**53 - 2])
+@pytest.mark.parametrize("even_number", [0, 2, 6, 2**53 - 2, 2**64 - 2])
 def test_numbers_are_exact_however_large(run_workflow, even_number):
     steps = run_workflow("hierarchical_tree_python", {"even_number": even_number})["steps"]
     assert steps["tree_final_convergence"]["result"] == {"value": str(even_number**64)}
