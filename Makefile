@@ -15,10 +15,10 @@ setup: ## install what is missing of servers and languages (apt; root or sudo)
 	@sh engine/bindings/ruby/setup.sh
 	@sh engine/bindings/typescript/setup.sh
 
-bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
+bench: setup ## run all tiers on both brokers, and on the ten instances; writes reports/latest
 	@echo "building; the first time takes some minutes"
 	@$(CARGO) build --quiet --release -p stepmark-harness
-	@target/release/stepmark bench --broker both --concurrency 1 --concurrency 64
+	@target/release/stepmark bench --whole
 
 test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test

@@ -13,7 +13,7 @@ Gem::Specification.new do |spec|
   spec.name = "stepmark"
   spec.version = Stepmark::VERSION
   spec.summary = "Workers for the workflow engine stepmark"
-  spec.description = "Handlers in Ruby over the worker core of the durable workflow engine stepmark."
+  spec.description = "Handlers in Ruby over the worker core of the workflow engine stepmark."
   spec.authors = ["stepmark"]
   spec.licenses = ["MIT", "Apache-2.0"]
   spec.platform = Gem::Platform.local

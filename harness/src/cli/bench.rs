@@ -39,6 +39,10 @@ pub(super) struct BenchArgs {
     /// workers in the language of the scenario's handlers.
     #[arg(long, value_name = "CLUSTER", default_values_t = [On::Own])]
     topology: Vec<On>,
+    /// Everything: each scenario on its own cluster and on the ten instances, those of tiers 1, 2 and
+    /// 5 with 64 tasks at once too, and the linear workflow so on clusters of three sizes.
+    #[arg(long, conflicts_with_all = ["tier", "scenario", "concurrency", "topology"])]
+    whole: bool,
     /// Leaves out the workers in this language, and the scenarios whose handlers are in it; may be
     /// given several times. The report says so.
     #[arg(long, value_enum, value_name = "LANGUAGE")]
@@ -61,6 +65,17 @@ pub(super) struct BenchArgs {
     environment: EnvironmentArgs,
 }
 
+/// Tasks at once where throughput is the question.
+const LOADED: usize = 64;
+/// The clusters that throughput is told by the size of.
+const SIZES: [On; 3] = [
+    On::Grid { orchestrators: 1, workers: 1 },
+    On::Grid { orchestrators: 2, workers: 2 },
+    On::Grid { orchestrators: 4, workers: 4 },
+];
+/// And the scenario that is run on them.
+const GROWING: &str = "linear_rust";
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Brokers {
     Pgmq,
@@ -69,19 +84,43 @@ enum Brokers {
 }
 
 impl BenchArgs {
-    /// A plan for each cluster and concurrency, in the order given; one that is given twice is one.
-    fn plans(&self, broker: Broker) -> Vec<Plan> {
-        let without = self.without();
-        let (warmup, samples) = (self.warmup, self.samples);
-        let mut plans: Vec<Plan> = Vec::new();
-        for on in self.topology.iter().copied() {
-            for concurrency in self.concurrency.iter().copied().map(usize::from) {
-                if !plans.iter().any(|plan| (plan.on, plan.concurrency) == (on, concurrency)) {
-                    plans.push(Plan { on, without, broker, concurrency, warmup, samples });
+    /// The runs on a broker, cluster by cluster in the order given and within one scenario by
+    /// scenario; one that is asked for twice is one.
+    fn runs<'s>(&self, scenarios: &'s [Scenario], broker: Broker) -> Vec<(&'s Scenario, Plan)> {
+        let (without, warmup, samples) = (self.without(), self.warmup, self.samples);
+        let mut runs: Vec<(&Scenario, Plan)> = Vec::new();
+        for on in self.clusters() {
+            for scenario in scenarios {
+                for concurrency in self.concurrencies(on, scenario) {
+                    let is_there = |(other, plan): &(&Scenario, Plan)| {
+                        (&other.name, plan.on, plan.concurrency)
+                            == (&scenario.name, on, concurrency)
+                    };
+                    if !runs.iter().any(is_there) {
+                        let plan = Plan { on, without, broker, concurrency, warmup, samples };
+                        runs.push((scenario, plan));
+                    }
                 }
             }
         }
-        plans
+        runs
+    }
+
+    fn clusters(&self) -> Vec<On> {
+        match self.whole {
+            true => [On::Own, On::Ten].into_iter().chain(SIZES).collect(),
+            false => self.topology.clone(),
+        }
+    }
+
+    fn concurrencies(&self, on: On, scenario: &Scenario) -> Vec<usize> {
+        match (self.whole, on) {
+            (false, _) => self.concurrency.iter().copied().map(usize::from).collect(),
+            (true, On::Own) if matches!(scenario.tier, 1 | 2 | 5) => vec![1, LOADED],
+            (true, On::Own | On::Ten) => vec![1],
+            (true, On::Grid { .. }) if scenario.name == GROWING => vec![LOADED],
+            (true, On::Grid { .. }) => Vec::new(),
+        }
     }
 
     fn without(&self) -> Without {
@@ -90,9 +129,9 @@ impl BenchArgs {
 
     /// The languages that workers are needed in.
     fn languages(&self, scenarios: &[Scenario]) -> BTreeSet<Language> {
-        let clusters = self.topology.iter().flat_map(|on| {
+        let clusters = self.clusters().into_iter().flat_map(|on| {
             scenarios.iter().filter(|scenario| !self.without().has(scenario.language)).map(
-                |scenario| {
+                move |scenario| {
                     let other = scenario.compare.iter().filter_map(|one| one.other.as_ref());
                     let others = other.flat_map(|other| other.topology.languages());
                     on.topology(scenario).languages().chain(others).collect::<Vec<_>>()
@@ -182,19 +221,18 @@ async fn measure(
         Brokers::Both => &[Broker::Pgmq, Broker::Rabbitmq],
     };
     for broker in brokers {
-        let plans = args.plans(*broker);
-        let runs = || scenarios.iter().flat_map(|s| plans.iter().map(move |plan| (s, *plan)));
+        let runs = args.runs(scenarios, *broker);
         // One broker of two that is missing leaves a report that says so, and is incomplete.
         if let Err(error) = suite.servers(*broker).await {
             if brokers.len() == 1 {
                 return Err(error.to_string());
             }
-            for (scenario, plan) in runs() {
+            for (scenario, plan) in runs {
                 suite.add_missing(scenario, plan, &error.to_string());
             }
             continue;
         }
-        for (scenario, plan) in runs() {
+        for (scenario, plan) in runs {
             if let Some(language) = scenario.languages().find(|one| plan.without.has(*one)) {
                 let why = format!("--without {}", language.name());
                 suite.add_left_out(scenario, plan, &why);

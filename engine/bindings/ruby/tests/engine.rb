@@ -88,7 +88,8 @@ class Engine
 
   # A worker's process, at work.
   def worker(script, *arguments)
-    program = start(environment, RbConfig.ruby, "-w", script, *arguments)
+    library = File.join(ROOT, "engine/bindings/ruby/lib")
+    program = start(environment, RbConfig.ruby, "-w", "-I", library, script, *arguments)
     url = program.line(/^listening on (\S+)/)[1]
     [program, url]
   end

@@ -117,6 +117,12 @@ class OutcomesTest < Minitest::Test
     end
   end
 
+  def test_a_handler_s_own_timeout_is_its_failure
+    step = ended(retry: { max_attempts: 1 }) { Timeout.timeout(0.01) { sleep } }
+    assert_equal "Timeout::Error", step.error["exception"]
+    assert_equal "done", ended { Timeout.timeout(10) { "done".tap { |_| sleep 0.01 } } }.result
+  end
+
   def test_messages_in_any_encoding_arrive
     { "\xff".b => "\u{fffd}", "é".encode("ISO-8859-1") => "é", "a\xffb" => "a\u{fffd}b" }
       .each do |message, told|

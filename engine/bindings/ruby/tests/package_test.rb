@@ -38,6 +38,12 @@ class PackageTest < Minitest::Test
     end
   end
 
+  def test_the_readme_shows_the_example_as_it_is
+    shown = File.read(File.join(PACKAGE, "README.md"))[/^```ruby\n(.*?)^```/m, 1]
+    assert_equal File.read(EXAMPLE), shown
+    assert_operator shown.lines.size, :<, 30
+  end
+
   def test_without_its_library_it_says_how_to_build_it
     output = IO.popen([{ "STEPMARK_NATIVE" => "/none.so" }, RbConfig.ruby, "-I",
                        File.join(PACKAGE, "lib"), EXAMPLE, { err: %i[child out] }], &:read)

@@ -43,7 +43,8 @@ class ApprovalTest < HandlersTest
       assert_match "amount is #{amount.inspect}: ", error.message
     end
     { nil => "amount is nil: not", [5] => "amount is [5]: not",
-      0 => "amount is 0: it must be above 0", "-0.50" => "amount is -0.50: it must be above 0" }.each do |amount, message|
+      0 => "amount is 0: it must be above 0",
+      "-0.50" => "amount is -0.50: it must be above 0" }.each do |amount, message|
       task = run_task("conditional_approval_ruby", { amount: amount })
       step = task.steps["validate_request"]
       assert_equal ["Error", 1], [task.state, step.attempts]
@@ -54,7 +55,8 @@ class ApprovalTest < HandlersTest
   def test_decimals_are_exact_and_keep_their_places
     decimal = Handlers::Decimal.method(:parse)
     { "1.50" => "1.50", "-0.05" => "-0.05", ".5" => "0.5", "5." => "5", "+7" => "7",
-      "1.5e3" => "1500", "1.500e1" => "15.00", "5e-3" => "0.005", "007" => "7" }.each do |text, written|
+      "1.5e3" => "1500", "1.500e1" => "15.00", "5e-3" => "0.005",
+      "007" => "7" }.each do |text, written|
       assert_equal written, decimal.call(text).to_s
     end
     assert_equal "3.60", (decimal.call("1.2") + decimal.call("2.40")).to_s

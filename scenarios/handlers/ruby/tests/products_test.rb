@@ -92,7 +92,8 @@ class ProductsTest < HandlersTest
       assert_match message, failure_of(steps_of(content, 2)["analyze_csv"])
     end
     { "2,t,c,dear,1,1\n" => "row 2: not a decimal number",
-      "-2,t,c,1,1,1\n" => 'row 2: "-2" is no count', "2,t,c,1,1,1.5\n" => 'row 2: "1.5" is no count' }.each do |row, message|
+      "-2,t,c,1,1,1\n" => 'row 2: "-2" is no count',
+      "2,t,c,1,1,1.5\n" => 'row 2: "1.5" is no count' }.each do |row, message|
       step = steps_of(header + good + row, 9)["process_csv_batch_001"]
       assert_match message, failure_of(step)
     end

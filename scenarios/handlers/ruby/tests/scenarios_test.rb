@@ -15,6 +15,20 @@ class ScenariosTest < HandlersTest
     end
   end
 
+  def test_a_workflow_of_one_s_own_is_found_by_its_presence
+    Dir.mktmpdir do |root|
+      folder = File.join(root, "scenarios/handlers/ruby")
+      FileUtils.mkdir_p(File.dirname(folder))
+      FileUtils.cp_r(File.join(ROOT, "scenarios/handlers/ruby"), folder)
+      File.symlink(File.join(ROOT, "engine"), File.join(root, "engine"))
+      readme = File.read(File.join(folder, "own/README.md"))
+      File.write(File.join(folder, "own/demo.rb"), readme[/^```ruby\n(.*?)^```/m, 1])
+      listed = IO.popen([RbConfig.ruby, File.join(folder, "worker.rb"), "--list-handlers"], &:read)
+      assert_includes listed.lines, "demo_ruby/double\n"
+      assert_equal WORKER.handlers.size + 1, listed.lines.size
+    end
+  end
+
   def test_no_namespace_of_ours_is_left_out
     templates = Dir[File.join(TEMPLATES, "*_ruby.yaml")]
     of_templates = templates.map { |path| File.read(path)[/^namespace: (\S+)/, 1] }.uniq

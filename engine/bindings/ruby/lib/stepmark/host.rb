@@ -33,11 +33,12 @@ module Stepmark
         @threads.select!(&:alive?)
         return if @threads.size >= @concurrency
 
-        @threads << Thread.new { serve }.tap { |thread| thread.abort_on_exception = true }
+        @threads << Thread.new { serve }
       end
     end
 
     def serve
+      Thread.current.abort_on_exception = true
       while (taken = @bridge.take)
         begun = now
         document, waiting = taken
@@ -51,25 +52,26 @@ module Stepmark
     # Runs one handler, and answers whatever comes of it.
     def attempt(event, begun)
       call, answer = event.fetch("call"), nil
-      @lock.synchronize { @at_work += 1 }
       read = now
       value, error = outcome_of(event)
       handled = now
       answer = error ? Answer.of_error(error) : Answer.of_value(value)
       @bridge.answer(call, answer, handled - read, (read - begun) + (now - handled))
     ensure
-      @lock.synchronize { @at_work -= 1 }
       replace_thread(call) unless answer
     end
 
     # What the handler returns, or what it raises: a handler that exits or overflows its stack has
     # failed, as with any error, and the process goes on.
     def outcome_of(event)
+      @lock.synchronize { @at_work += 1 }
       handler = @handlers.fetch([event["namespace"], event["handler"]])
       handler = handler.new if handler.is_a?(Class)
       [handler.call(Step.new(@bridge, event)), nil]
-    rescue Exception => e # rubocop:disable Lint/RescueException
+    rescue Exception => e
       [nil, e]
+    ensure
+      @lock.synchronize { @at_work -= 1 }
     end
 
     # The handler has ended its own thread.
@@ -78,6 +80,8 @@ module Stepmark
       @bridge.answer(call, answer, 0, 0)
       @lock.synchronize { @threads.delete(Thread.current) }
       start_thread
+    rescue ThreadError
+      nil # it is the process that ends, and this thread with it
     end
 
     def now
