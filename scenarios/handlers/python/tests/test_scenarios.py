@@ -45,7 +45,8 @@ def test_the_worker_has_the_handlers_of_every_template():
 def test_a_workflow_of_one_s_own_is_found_by_its_presence(monkeypatch, tmp_path):
     from handlers import make_worker, own
 
-    register = "def register(worker):\n    worker.handler('demo_python', 'double')(lambda step: 2)\n"
+    register = "def register(worker):\n"
+    register += "    worker.handler('demo_python', 'double')(lambda step: 2)\n"
     (tmp_path / "demo_of_test.py").write_text(register)
     (tmp_path / "test_demo_of_test.py").write_text("raise AssertionError('a test is no workflow')")
     monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
