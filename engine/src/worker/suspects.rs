@@ -1,7 +1,7 @@
-//! Steps whose lease has expired twice: any of them may be what ends the process that runs it, by a
-//! crash or without an end. So a worker runs them one by one, and those that are held back meanwhile
-//! don't have it counted against them when their leases expire. Once is any crash's lot, and after it
-//! all run side by side again.
+//! Steps whose lease has expired twice: any of them may be what ends the process that runs it, by
+//! a crash or without an end. So a worker runs them one by one, and those that are held back
+//! meanwhile don't have it counted against them when their leases expire. Once is any crash's lot,
+//! and after it all run side by side again.
 
 use std::collections::VecDeque;
 
