@@ -1,6 +1,8 @@
 //! `stepmark doctor`.
 
 use std::fmt::Write;
+use std::io;
+use std::path::Path;
 use std::process::Command;
 
 use sqlx::Connection;
@@ -8,8 +10,9 @@ use sqlx::postgres::PgConnection;
 use stepmark_docker::Daemon;
 use stepmark_servers::Survey;
 
-use super::{ENVIRONMENT, EnvironmentArgs, GOOD, complain};
+use super::{ENVIRONMENT, EnvironmentArgs, GOOD, complain, root};
 use crate::environment::{BackendName, Images, PostgresFacts};
+use crate::language::Language;
 
 pub(super) async fn run(args: &EnvironmentArgs) -> u8 {
     let explicit = args.pg_bin.clone();
@@ -24,6 +27,19 @@ pub(super) async fn run(args: &EnvironmentArgs) -> u8 {
         match (fact.good, fact.remedy) {
             (true, _) => say(fact.name, Ok(&found), ""),
             (false, remedy) => say(fact.name, Err(&found), remedy.as_deref().unwrap_or_default()),
+        }
+    }
+    println!("\nLanguages of workers");
+    for language in Language::ALL {
+        match language.check_runtime(&root()) {
+            Ok(None) => say(language.name(), Ok("needs nothing else"), ""),
+            Ok(Some(program)) => {
+                say(language.name(), Ok(&version(&program).unwrap_or_default()), "");
+            }
+            Err(missing) => {
+                let found = format!("{} is not there", missing.program.display());
+                say(language.name(), Err(&found), &missing.remedy);
+            }
         }
     }
     println!("\nBackends");
@@ -93,9 +109,16 @@ fn say(name: &str, found: Result<&str, &str>, remedy: &str) {
 }
 
 fn cargo_version() -> Result<String, &'static str> {
-    let output = Command::new("cargo").arg("--version").output();
-    let output = output.map_err(|_| "not found: the engine's binaries cannot be built")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let version = version(Path::new("cargo"));
+    version.map_err(|_| "not found: the engine's binaries cannot be built")
+}
+
+fn version(program: &Path) -> io::Result<String> {
+    let output = Command::new(program).arg("--version").output()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    // Some say their number alone.
+    Ok(if said.contains(' ') { said } else { format!("{name} {said}") })
 }
 
 async fn reach(url: &str) -> Result<String, String> {
