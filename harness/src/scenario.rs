@@ -38,7 +38,7 @@ use serde_json::Value;
 use stepmark_workflow::state::{StepState, TaskState};
 
 use crate::language::Language;
-use crate::topology::Topology;
+use crate::topology::{On, Topology};
 use crate::workload::{Computed, Inputs};
 
 pub use files::{
@@ -195,6 +195,31 @@ pub struct Budget {
     pub sql_statements: Option<Bound>,
     /// P50 of one task at a time, at most, in durable commits of the same run.
     pub latency_commits: Option<LatencyCommits>,
+    /// What differs on the ten instances.
+    pub ten: TenBudget,
+}
+
+/// What more instances cost a task: all of them look for work and are woken by it.
+#[derive(Debug, Clone, Default)]
+pub struct TenBudget {
+    /// SQL statements of the engine's role.
+    pub sql_statements: Option<Bound>,
+    /// P50 of one task at a time.
+    pub latency_commits: Option<LatencyCommits>,
+}
+
+impl Budget {
+    /// The budget on this cluster: the counts are the same on any.
+    #[must_use]
+    pub fn on(&self, on: On) -> Budget {
+        let own = self.clone();
+        let TenBudget { sql_statements, latency_commits } = match on {
+            On::Own => return own,
+            On::Ten => self.ten.clone(),
+            On::Grid { .. } => TenBudget::default(),
+        };
+        Budget { sql_statements, latency_commits, ..own }
+    }
 }
 
 /// A bound on a count, both ends included.

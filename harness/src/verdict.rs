@@ -285,11 +285,12 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
         });
     }
 
-    report.budget = budget::judge_counts(&scenario.budget, &seen.accounts);
+    let budget = scenario.budget.on(plan.on);
+    report.budget = budget::judge_counts(&budget, &seen.accounts);
     if plan.concurrency == 1 {
         let multiple = report.latency_commits.p50;
-        report.budget.extend(budget::judge_latency(&scenario.budget, plan.broker, multiple));
-        report.notes.extend(budget::missed_aim(&scenario.budget, plan.broker, multiple));
+        report.budget.extend(budget::judge_latency(&budget, plan.broker, multiple));
+        report.notes.extend(budget::missed_aim(&budget, plan.broker, multiple));
     }
     let mut gaps = seen.gaps.clone();
     let mut broken = Vec::new();

@@ -2,7 +2,7 @@
 
 use stepmark_workflow::yaml::{Fields, Findings, Node};
 
-use super::{Bound, Budget, LatencyBound, LatencyCommits, Published, Range};
+use super::{Bound, Budget, LatencyBound, LatencyCommits, Published, Range, TenBudget};
 
 /// Highest bound on anything.
 const BOUND_MAX: f64 = 1e12;
@@ -15,6 +15,7 @@ pub(super) fn budget(node: &Node, findings: &mut Findings<'_>) -> Option<Budget>
         "dependency_evaluations",
         "sql_statements",
         "latency_commits",
+        "ten",
     ];
     let fields = Fields::read(node, "a budget", &known, findings)?;
     let mut bound = |name| fields.get(name).and_then(|node| self::bound(node, name, findings));
@@ -27,6 +28,17 @@ pub(super) fn budget(node: &Node, findings: &mut Findings<'_>) -> Option<Budget>
         latency_commits: fields
             .get("latency_commits")
             .and_then(|node| latency_commits(node, findings)),
+        ten: fields.get("ten").and_then(|node| ten(node, findings)).unwrap_or_default(),
+    })
+}
+
+fn ten(node: &Node, findings: &mut Findings<'_>) -> Option<TenBudget> {
+    let fields = Fields::read(node, "ten", &["sql_statements", "latency_commits"], findings)?;
+    let sql_statements = fields.get("sql_statements");
+    let latency = fields.get("latency_commits");
+    Some(TenBudget {
+        sql_statements: sql_statements.and_then(|node| bound(node, "sql_statements", findings)),
+        latency_commits: latency.and_then(|node| latency_commits(node, findings)),
     })
 }
 
