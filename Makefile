@@ -24,7 +24,7 @@ test-typescript: # the binding and the scenarios' handlers; built with cargo tes
 
 bindings: ## build the bindings' libraries (release) into their packages
 	@$(CARGO) build --quiet --release -p stepmark-typescript
-	@sh engine/bindings/typescript/prebuild.sh
+	@sh engine/bindings/typescript/prebuild.sh target/release/libstepmark_typescript.so
 
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
