@@ -1,29 +1,49 @@
 # stepmark: `make help` lists what there is.
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+RUBY := $(or $(STEPMARK_RUBY),ruby)
+ifdef STEPMARK_RUBY
+export RUBY # whose headers the Ruby package's library is built with
+endif
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing of servers and languages (apt; root or sudo)
 	@sh harness/servers/setup.sh
+	@sh engine/bindings/python/setup.sh
+	@sh engine/bindings/ruby/setup.sh
 	@sh engine/bindings/typescript/setup.sh
 
-bench: setup ## run the tiers on both brokers, alone and 64 at once, checked; writes reports/latest
+bench: setup ## run all tiers on both brokers, and on the ten instances; writes reports/latest
 	@echo "building; the first time takes some minutes"
 	@$(CARGO) build --quiet --release -p stepmark-harness
-	@target/release/stepmark bench --broker both --concurrency 1 --concurrency 64
+	@target/release/stepmark bench --whole
 
-test: setup ## run all tests on private servers
+test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
+	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
-	@$(MAKE) --no-print-directory test-typescript
+	@$(MAKE) --no-print-directory test-python test-ruby test-typescript
 
-test-typescript: # the binding and the scenarios' handlers; built with cargo test's features
+# With the features that cargo test has: nothing is built twice.
+libraries:
 	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator --example servers
+
+test-python: libraries ## run the tests of the Python package and handlers
+	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
+		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml
+
+test-ruby: libraries ## run the tests of the Ruby package and handlers
+	@$(RUBY) -w engine/bindings/ruby/tests/all.rb
+
+test-typescript: libraries ## run the tests of the TypeScript package and handlers
 	@sh engine/bindings/typescript/test.sh
 
-bindings: ## build the bindings' libraries (release) into their packages
-	@$(CARGO) build --quiet --release -p stepmark-typescript
+bindings: ## build the worker core for every language, each into its package
+	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby -p stepmark-typescript
+	@cp target/release/libstepmark_python.so engine/bindings/python/stepmark/_native.abi3.so
+	@install -D -m 644 target/release/libstepmark_ruby.so engine/bindings/ruby/lib/stepmark/$$( \
+		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
 	@sh engine/bindings/typescript/prebuild.sh target/release/libstepmark_typescript.so
 
 lint: ## format check, clippy with warnings as errors, docs
@@ -50,4 +70,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test test-typescript bindings lint up doctor openapi schema clean
+.PHONY: help setup bench test libraries test-python test-ruby test-typescript bindings lint up \
+	doctor openapi schema clean

@@ -53,7 +53,8 @@ BEGIN
 END $$;
 
 -- Steps InProgress whose time is over, of up to p_max unfinished tasks at once. The lease has
--- expired: → Enqueued (the attempt is given back), or → Error when it has expired too often. The
+-- expired: → Enqueued (the attempt is given back), or → Error when it has expired too often; that of
+-- a step that was held back is not counted. The
 -- attempt has taken longer than its template lets it: → EnqueuedForOrchestration, as a failure that
 -- may be tried again, and its worker is told. again: there may be more now.
 CREATE FUNCTION rescue_steps(
@@ -96,7 +97,8 @@ BEGIN
         WITH locked AS MATERIALIZED (
             SELECT s.step_id, s.claim_token, CASE
                     WHEN s.timeout_at <= now() THEN 'EnqueuedForOrchestration'
-                    WHEN s.lease_expiries + 1 >= p_lease_expiries_max THEN 'Error'
+                    WHEN s.lease_expiries + (NOT s.is_held_back)::integer
+                        >= p_lease_expiries_max THEN 'Error'
                     ELSE 'Enqueued' END::step_state AS to_state
             FROM unnest(due_task_ids) AS d (task_id) JOIN workflow_steps s
                 ON s.step_id BETWEEN d.task_id << 16 AND d.task_id << 16 | 65535
@@ -107,8 +109,8 @@ BEGIN
             UPDATE workflow_steps s
             SET state = l.to_state,
                 attempts = s.attempts - (l.to_state <> 'EnqueuedForOrchestration')::integer,
-                lease_expiries = s.lease_expiries
-                    + (l.to_state <> 'EnqueuedForOrchestration')::integer,
+                lease_expiries = s.lease_expiries + (NOT s.is_held_back
+                    AND l.to_state <> 'EnqueuedForOrchestration')::integer,
                 outcome = CASE l.to_state
                     WHEN 'EnqueuedForOrchestration' THEN 'Retry'::step_outcome ELSE s.outcome END,
                 -- Exponential, with full jitter, as a worker would have it (RetryPolicy::delay).
@@ -122,7 +124,8 @@ BEGIN
                             s.timeout_ms, coalesce(s.claimed_by, 'a worker')))
                     ELSE jsonb_build_object('kind', 'lease_expired', 'message', format(
                         'the lease of %s expired before an outcome was stored (expiry %s of %s)',
-                        coalesce(s.claimed_by, 'a worker'), s.lease_expiries + 1,
+                        coalesce(s.claimed_by, 'a worker'),
+                        s.lease_expiries + (NOT s.is_held_back)::integer,
                         p_lease_expiries_max)) END,
                 claim_token = NULL, lease_expires_at = NULL, timeout_at = NULL,
                 transition_count = s.transition_count + 1

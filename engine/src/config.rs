@@ -31,6 +31,15 @@ impl Broker {
     }
 }
 
+/// What keeps the messages of RabbitMQ's queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QueueType {
+    /// One node of the broker; with priorities.
+    Classic,
+    /// The majority of a cluster's nodes; without priorities.
+    Quorum,
+}
+
 /// How an orchestrator and a worker log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -55,6 +64,9 @@ pub struct EngineConfig {
     /// What RabbitMQ queue names begin with; engines that share a virtual host need one each.
     #[arg(long, env = "STEPMARK_QUEUE_PREFIX", default_value = "stepmark.")]
     pub queue_prefix: String,
+    /// The type of RabbitMQ queues that are made; one that is there keeps its own.
+    #[arg(long, env = "STEPMARK_QUEUE_TYPE", default_value = "classic")]
+    pub queue_type: QueueType,
     /// Address of the HTTP endpoint; port 0 takes any free one. A worker's tells its status only.
     #[arg(long, env = "STEPMARK_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -167,11 +179,14 @@ const HARNESS_VARIABLES: &[&str] = &[
     "STEPMARK_LOG",
     "STEPMARK_NATIVE", // the worker core as a library, for a binding
     "STEPMARK_PG_BIN",
+    "STEPMARK_POSTGRES_IMAGE",
     "STEPMARK_PYTHON",
+    "STEPMARK_RABBITMQ_IMAGE",
     "STEPMARK_RABBITMQ_SERVER",
     "STEPMARK_REVISION", // which `cargo run` sets
     "STEPMARK_ROOT",
     "STEPMARK_RUBY",
+    "STEPMARK_TEST_DOCKER",
     "STEPMARK_TMP",
     "STEPMARK_URL",
 ];

@@ -1,5 +1,5 @@
-//! What JSON text PostgreSQL's jsonb can hold, and every language of handlers reads alike; checked
-//! before it gets there, so that one value can't spoil the batch that it is stored in.
+//! What JSON text PostgreSQL's jsonb can hold, checked before it gets there, so that one value
+//! can't spoil the batch that it is stored in; and what every language of handlers reads alike.
 
 /// Deepest nesting of arrays and objects.
 pub const DEPTH_MAX: u32 = 64;
@@ -43,7 +43,6 @@ pub fn check(text: &str) -> Result<(), JsonError> {
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            b'0'..=b'9' if !in_string => at += number_end(&bytes[at..])?,
             _ => {}
         }
         at += 1;
@@ -51,18 +50,41 @@ pub fn check(text: &str) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// How many bytes follow a number's first digit.
-fn number_end(bytes: &[u8]) -> Result<usize, JsonError> {
-    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if matches!(bytes.get(digits), Some(b'.' | b'e' | b'E')) {
-        let belongs = |byte: &&u8| byte.is_ascii_digit() || b".eE+-".contains(byte);
-        return Ok(bytes.iter().take_while(belongs).count() - 1);
+/// Checks that JSON text, which is known to be well-formed, has no integer beyond [`INTEGER_MAX`].
+///
+/// # Errors
+/// It has one: [`JsonError::Integer`].
+pub fn check_integers(text: &str) -> Result<(), JsonError> {
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = match first {
+            b'"' => &after[string_length(after)..],
+            b'0'..=b'9' => {
+                let is_of_it = |byte: &&u8| byte.is_ascii_digit() || b".eE+-".contains(byte);
+                let length = rest.iter().take_while(is_of_it).count();
+                let (number, after) = rest.split_at(length);
+                let number = std::str::from_utf8(number).unwrap_or_default();
+                let is_integer = number.bytes().all(|byte| byte.is_ascii_digit());
+                if is_integer && !number.parse().is_ok_and(|it: u64| it <= INTEGER_MAX) {
+                    return Err(JsonError::Integer);
+                }
+                after
+            }
+            _ => after,
+        };
     }
-    let text = std::str::from_utf8(&bytes[..digits]).unwrap_or_default();
-    match text.parse::<u64>() {
-        Ok(integer) if integer <= INTEGER_MAX => Ok(digits - 1),
-        _ => Err(JsonError::Integer),
-    }
+    Ok(())
+}
+
+/// The length of a string behind its opening quote, with the closing one.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = bytes.iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(bytes.len(), |end| end + 1)
 }
 
 /// How many bytes follow the backslash at `at` and belong to its escape.
@@ -91,13 +113,7 @@ mod tests {
 
     #[test]
     fn ordinary_values_pass() {
-        for text in [
-            r#"{"a":[1,"\\u0000","\"","\n","\u00e9","\ud83d\ude00"]}"#,
-            "1e300",
-            "[]",
-            "[0,-7]",
-            r#"{"a":9007199254740991,"b":[-9007199254740991,12345678901234567890.5,"12345678901234567890"]}"#,
-        ] {
+        for text in [r#"{"a":[1,"\\u0000","\"","\n","\u00e9","\ud83d\ude00"]}"#, "1e300", "[]"] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
@@ -108,9 +124,24 @@ mod tests {
         assert_eq!(check(r#"["\\\u0000"]"#), Err(JsonError::Nul));
         assert_eq!(check(r#"["\ud83d"]"#), Err(JsonError::Surrogate(0xd83d)));
         assert_eq!(check(r#"["\ude00"]"#), Err(JsonError::Surrogate(0xde00)));
-        assert_eq!(check("[1, -9007199254740992]"), Err(JsonError::Integer));
         assert_eq!(check(&"[".repeat(65)), Err(JsonError::Depth));
         assert_eq!(check(&format!("{}{}", "[".repeat(64), "]".repeat(64))), Ok(()));
         assert_eq!(check(&format!("[{}]", vec!["[]"; 100].join(","))), Ok(()));
+    }
+
+    #[test]
+    fn integers_that_a_language_would_round_are_found() {
+        for text in [
+            r#"{"a":9007199254740991,"b":[-9007199254740991,12345678901234567890.5]}"#,
+            r#"["12345678901234567890",1.5e-7,2E10,"\"90071992547409930"]"#,
+            "[0,-7]",
+        ] {
+            assert_eq!(check_integers(text), Ok(()), "{text}");
+        }
+        for text in
+            ["9007199254740992", "[1, -9007199254740992]", r#"{"\\":123456789012345678901}"#]
+        {
+            assert_eq!(check_integers(text), Err(JsonError::Integer), "{text}");
+        }
     }
 }

@@ -146,6 +146,7 @@ pub async fn start_messaging(
             let rabbitmq = RabbitMqOptions {
                 url: config.rabbitmq_url.clone().ok_or(ConfigError::NoRabbitmqUrl)?,
                 queue_prefix: config.queue_prefix.clone(),
+                queue_type: config.queue_type,
                 connection_name: format!("stepmark {}", config.instance),
             };
             let patience = Duration::from_millis(config.connect_ms.into());

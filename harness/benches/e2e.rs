@@ -4,19 +4,22 @@
 //! Exit codes and environment variables are those of `stepmark`. A run that fails under criterion
 //! ends the program.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::Criterion;
-use stepmark_harness::binaries::Binaries;
+use stepmark_harness::binaries::{Binaries, BinariesError};
 use stepmark_harness::broker::Broker;
 use stepmark_harness::cli::{self, ENVIRONMENT, INVALID};
 use stepmark_harness::environment::{BackendName, Told, choose};
+use stepmark_harness::language::Language;
 use stepmark_harness::measurement::{Measurement, RunError};
 use stepmark_harness::report::{Format, Terminal};
 use stepmark_harness::scenario::{self, Scenario};
 use stepmark_harness::suite::Suite;
+use stepmark_harness::topology::{On, Without};
 use stepmark_harness::verdict::Plan;
 use tokio::runtime::Runtime;
 
@@ -29,6 +32,9 @@ const TASKS_BEFORE_SECOND_FLOOR: u64 = 100;
 const ONE_REPORT: &str = "the program ends with the suite";
 
 fn main() -> ExitCode {
+    if let Some(code) = stepmark_docker::reap_if_asked() {
+        return code;
+    }
     match run() {
         Ok(code) => code.into(),
         Err(error) => complain(&error).into(),
@@ -53,10 +59,18 @@ fn run() -> anyhow::Result<u8> {
         }
     };
     let folder = cli::new_folder(&root);
-    let choice = choose(BackendName::Auto, Told::from_environment());
+    let choice = runtime.block_on(choose(BackendName::Auto, Told::from_environment()))?;
+    let languages = languages(&scenarios);
     let binaries = match std::env::var_os("STEPMARK_BIN_DIR") {
-        Some(folder) => Binaries::in_folder(&root, folder.as_ref())?,
-        None => Binaries::build(&root)?,
+        Some(folder) => Binaries::in_folder(&root, folder.as_ref(), &languages),
+        None => Binaries::build(&root, &languages),
+    };
+    let binaries = match binaries {
+        Err(error @ BinariesError::Runtime(_)) => {
+            eprintln!("stepmark: {error}");
+            return Ok(INVALID);
+        }
+        binaries => binaries?,
     };
     let suite = runtime.block_on(Suite::open(binaries, choice, &folder))?;
     let mut bench = Bench { suite: Some(suite), runtime, code: cli::GOOD, root, folder };
@@ -83,6 +97,11 @@ fn run() -> anyhow::Result<u8> {
     Ok(code)
 }
 
+/// Those that workers are needed in.
+fn languages(scenarios: &[Scenario]) -> BTreeSet<Language> {
+    scenarios.iter().flat_map(|scenario| scenario.topology.languages()).collect()
+}
+
 /// What all benchmarks share.
 struct Bench {
     /// There until the report is written.
@@ -97,7 +116,8 @@ struct Bench {
 impl Bench {
     fn run(&mut self, criterion: &mut Criterion, scenario: &Scenario, broker: Broker) {
         let (warmup, samples) = (WARMUP_TASKS, SAMPLES_GUESSED);
-        let plan = Plan { broker, concurrency: 1, warmup, samples };
+        let (on, without) = (On::Own, Without::default());
+        let plan = Plan { on, without, broker, concurrency: 1, warmup, samples };
         let mut run = None;
         let name = format!("{}/{}", scenario.name, broker.name());
         // Criterion sizes its samples by its warm-up, so a cluster's start must not fall into it.
@@ -135,7 +155,7 @@ impl Bench {
             return;
         };
         self.with_suite(async |suite| {
-            if run.tasks() > 0 {
+            if run.samples() > 0 {
                 suite.finish(scenario, plan, run).await;
             } else {
                 // Criterion's filter has left it out after all.
@@ -197,7 +217,7 @@ fn is_asked_for(name: &str) -> bool {
 }
 
 async fn drive(run: &mut Measurement, tasks: u64) -> Result<Duration, RunError> {
-    if run.floor_rounds() == 1 && run.tasks() >= TASKS_BEFORE_SECOND_FLOOR {
+    if run.floor_rounds() == 1 && run.samples() >= TASKS_BEFORE_SECOND_FLOOR {
         run.measure_floor().await?;
     }
     run.drive(tasks, |_| {}).await

@@ -1,21 +1,26 @@
 #!/bin/sh
-# setup.sh [--require]: sees to it that PostgreSQL and RabbitMQ are installed, as programs only:
-# the distribution's own servers are neither started nor enabled, and servers that were there
+# setup.sh [--require] [--test]: sees to it that PostgreSQL and RabbitMQ are installed, as programs
+# only: the distribution's own servers are neither started nor enabled, and servers that were there
 # before are left as they are. With all in place it looks at a few files and says nothing.
+# With --test also Docker, unless a daemon answers or STEPMARK_TEST_DOCKER is off: the tests start
+# a daemon of their own.
 #
 # Without root and sudo it prints the command that root has to run, and fetches an embedded
 # PostgreSQL instead. Exits 0 also when RabbitMQ is missing then; with --require, 3.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 required=false
-case ${1-} in
-    '') ;;
-    --require) required=true ;;
-    *)
-        echo "usage: setup.sh [--require]" >&2
-        exit 2
-        ;;
-esac
+for_tests=false
+for argument in "$@"; do
+    case $argument in
+        --require) required=true ;;
+        --test) for_tests=true ;;
+        *)
+            echo "usage: setup.sh [--require] [--test]" >&2
+            exit 2
+            ;;
+    esac
+done
 
 say() { echo "setup: $*" >&2; }
 
@@ -32,10 +37,17 @@ has_rabbitmq() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && [ -x /usr/bin/epmd ]
 }
 
+needs_docker() {
+    $for_tests && [ "${STEPMARK_TEST_DOCKER-}" != off ] || return 1
+    ! { command -v dockerd && command -v ip && command -v unshare; } >/dev/null || return 1
+    ! docker version >/dev/null 2>&1
+}
+
 missing() {
     packages=
     has_postgresql || packages=postgresql
     has_rabbitmq || packages="$packages rabbitmq-server"
+    ! needs_docker || packages="$packages docker.io iproute2"
     packages=${packages# }
     [ -n "$packages" ]
 }
@@ -53,6 +65,8 @@ policy=/usr/sbin/policy-rc.d
 no_cluster=/etc/postgresql-common/createcluster.d/stepmark.conf
 had_erlang=false
 [ -x /usr/bin/epmd ] && had_erlang=true
+had_containerd=false
+command -v containerd >/dev/null && had_containerd=true
 
 restore() {
     rm -f "$no_cluster"
@@ -91,6 +105,11 @@ disable() {
 case $packages in *postgresql*) disable postgresql.service ;; esac
 case $packages in *rabbitmq*) disable rabbitmq-server.service ;; esac
 $had_erlang || disable epmd.service epmd.socket
+case $packages in *docker.io*)
+    disable docker.service docker.socket
+    $had_containerd || disable containerd.service
+    ;;
+esac
 ROOT
 }
 
@@ -122,6 +141,10 @@ if ! has_postgresql; then
         say "PostgreSQL is missing: nothing can be run"
         complete=false
     fi
+fi
+if needs_docker; then
+    say "Docker is missing: tests of it fail, unless STEPMARK_TEST_DOCKER=off leaves them out"
+    complete=false
 fi
 if ! has_rabbitmq; then
     say "RabbitMQ is missing: only PGMQ can be measured"

@@ -45,40 +45,50 @@ pub enum AuditError {
 pub struct Findings {
     /// Wrong answers, with the task's identity.
     pub wrong: Vec<(String, Wrong)>,
-    /// Step transitions a task, over the measured tasks.
+    /// Step transitions a sample, over the measured tasks.
     pub step_transitions: Counts,
-    /// Task transitions a task, over the measured tasks.
+    /// Task transitions a sample, over the measured ones.
     pub task_transitions: Counts,
 }
 
-/// A count for each task.
+/// A count for each sample, by its number.
 #[derive(Debug, Default)]
-pub struct Counts(Vec<u64>);
+pub struct Counts(BTreeMap<u64, u64>);
+
+/// Tasks of one workload that a database has to hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What they were given, and the right answers.
+    pub workload: &'a Workload,
+    /// The number of each task by its identity.
+    pub numbers: &'a BTreeMap<String, u64>,
+    /// Tasks of a sample.
+    pub tasks_a_sample: u64,
+    /// The number of the first sample that is measured; none is when they are another's.
+    pub measured_from: u64,
+}
 
 impl Counts {
     /// The mean; nothing of no tasks.
     pub fn mean(&self) -> Option<f64> {
-        let sum: u64 = self.0.iter().sum();
+        let sum: u64 = self.0.values().sum();
         (!self.0.is_empty()).then(|| sum as f64 / self.0.len() as f64)
     }
 
     /// The lowest, the median and the highest.
     pub fn spread(&self) -> Option<Spread> {
-        Spread::of(self.0.iter().copied())
+        Spread::of(self.0.values().copied())
     }
 }
 
 /// Judges every task of the database by the right answer to its own input: those asked for must be
-/// there and right, others must not be there. `asked` has the number of each task by its identity;
-/// transitions are counted over the measured ones.
+/// there and right, others must not be there. Transitions are counted over the measured ones.
 ///
 /// # Errors
 /// The tables cannot be read.
 pub async fn examine(
     connection: &mut PgConnection,
-    workload: &Workload,
-    asked: &BTreeMap<String, u64>,
-    is_measured: impl Fn(u64) -> bool,
+    asked: &[Asked<'_>],
 ) -> Result<Findings, AuditError> {
     let mut findings = Findings::default();
     let mut held = BTreeSet::new();
@@ -91,24 +101,29 @@ pub async fn examine(
         last_id = *newest;
         for task in tasks.into_values() {
             // A stray task has no input that is known, so there is nothing to compare it with.
-            if let Some(number) = asked.get(&task.task_uuid) {
+            let of_whom =
+                asked.iter().find_map(|one| Some((one, one.numbers.get(&task.task_uuid)?)));
+            if let Some((Asked { workload, tasks_a_sample, measured_from, .. }, number)) = of_whom {
                 let wrong = match workload.expected(*number) {
                     Ok(expected) => oracle::judge_record(&expected, &task),
                     Err(error) => vec![Wrong::Unjudged(error.to_string())],
                 };
                 let name = || workload.name(*number, &task.task_uuid);
                 findings.wrong.extend(wrong.into_iter().map(|wrong| (name(), wrong)));
-                if is_measured(*number) {
-                    let steps = task.steps.iter().map(|step| step.transitions.len() as u64).sum();
-                    findings.step_transitions.0.push(steps);
-                    findings.task_transitions.0.push(task.transitions.len() as u64);
+                let sample = number / tasks_a_sample;
+                if sample >= *measured_from {
+                    let steps: u64 =
+                        task.steps.iter().map(|step| step.transitions.len() as u64).sum();
+                    *findings.step_transitions.0.entry(sample).or_default() += steps;
+                    let own = task.transitions.len() as u64;
+                    *findings.task_transitions.0.entry(sample).or_default() += own;
                 }
             }
             held.insert(task.task_uuid);
         }
     }
     let held = held.iter().map(String::as_str).collect();
-    let asked = asked.keys().map(String::as_str).collect();
+    let asked = asked.iter().flat_map(|one| one.numbers.keys()).map(String::as_str).collect();
     let astray = oracle::judge_presence(&asked, &held).into_iter();
     findings.wrong.extend(astray.map(|(uuid, wrong)| (uuid.to_owned(), wrong)));
     Ok(findings)

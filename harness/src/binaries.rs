@@ -1,11 +1,14 @@
 //! The engine's binaries: built here, and refused when they are of another revision.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use stepmark_servers::{Ending, Guardian};
+
+use crate::language::{Language, MissingRuntime, WorkerProgram};
 
 /// The programs of the cluster, all of one revision.
 #[derive(Debug, Clone)]
@@ -14,8 +17,8 @@ pub struct Binaries {
     pub root: PathBuf,
     /// The orchestrator.
     pub orchestrator: PathBuf,
-    /// The worker with the handlers in Rust.
-    pub worker_rust: PathBuf,
+    /// The scenarios' worker in each language that was asked for.
+    pub workers: BTreeMap<Language, WorkerProgram>,
     /// The hash of the sources that they were built from.
     pub source_hash: String,
 }
@@ -52,7 +55,7 @@ pub enum BinariesError {
     #[error(
         "{path} was built from other sources (revision {actual}, the tree has {expected}): \
              a figure would be ascribed to the wrong code; build it again with \
-             `cargo build --release -p stepmark-engine -p stepmark-handlers-rust`"
+             `cargo build --release --workspace`"
     )]
     OtherRevision {
         /// The program.
@@ -62,6 +65,9 @@ pub enum BinariesError {
         /// The program's revision.
         actual: String,
     },
+    /// A language's interpreter is not there.
+    #[error(transparent)]
+    Runtime(#[from] MissingRuntime),
     /// The source tree cannot be read.
     #[error("{root}: {error}")]
     Tree {
@@ -75,14 +81,18 @@ pub enum BinariesError {
 /// What a shell ends with when there is no such program.
 const NOT_FOUND: i32 = 127;
 const ORCHESTRATOR: &str = "stepmark-orchestrator";
-const WORKER_RUST: &str = "stepmark-worker-rust";
 
 impl Binaries {
-    /// Builds the programs of the tree at `root`, optimised, with cargo.
+    /// Builds the programs of the tree at `root`, optimised, with cargo: the orchestrator, and a
+    /// worker in each of these languages.
     ///
     /// # Errors
-    /// The build fails, or a program is of another revision all the same.
-    pub fn build(root: &Path) -> Result<Binaries, BinariesError> {
+    /// An interpreter is missing, the build fails, or a program is of another revision all the
+    /// same.
+    pub fn build(root: &Path, languages: &BTreeSet<Language>) -> Result<Binaries, BinariesError> {
+        for language in languages {
+            language.check_runtime(root)?; // before minutes of building
+        }
         let program = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
         let no_cargo = |error| BinariesError::NoCargo { program: program.clone(), error };
         // A build that is interrupted ends with the harness, with all the compilers it started.
@@ -90,7 +100,8 @@ impl Binaries {
         let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
         cargo
             .args(["build", "--release", "--message-format=json-render-diagnostics"])
-            .args(["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"])
+            .args(["-p", "stepmark-engine"])
+            .args(languages.iter().flat_map(|language| ["-p", language.cargo_package()]))
             .current_dir(root)
             .stderr(Stdio::inherit());
         let output = cargo.output().map_err(no_cargo)?;
@@ -102,40 +113,50 @@ impl Binaries {
         }
         let made: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
             .lines()
-            .filter_map(|line| serde_json::from_str::<Artifact>(line).ok()?.executable)
+            .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+            .flat_map(|artifact| artifact.filenames)
             .collect();
-        let find = |name: &'static str| {
+        Binaries::gather(root, languages, |name| {
             let path = made.iter().find(|path| path.file_name().is_some_and(|file| file == name));
             path.cloned().ok_or(BinariesError::NotBuilt(name))
-        };
-        Binaries::check(root, find(ORCHESTRATOR)?, find(WORKER_RUST)?)
+        })
     }
 
     /// Takes the programs of a folder as they are.
     ///
     /// # Errors
     /// A program is missing or of another revision than the tree.
-    pub fn in_folder(root: &Path, folder: &Path) -> Result<Binaries, BinariesError> {
-        Binaries::check(root, folder.join(ORCHESTRATOR), folder.join(WORKER_RUST))
+    pub fn in_folder(
+        root: &Path,
+        folder: &Path,
+        languages: &BTreeSet<Language>,
+    ) -> Result<Binaries, BinariesError> {
+        Binaries::gather(root, languages, |name| Ok(folder.join(name)))
     }
 
-    fn check(
+    fn gather(
         root: &Path,
-        orchestrator: PathBuf,
-        worker_rust: PathBuf,
+        languages: &BTreeSet<Language>,
+        find: impl Fn(&'static str) -> Result<PathBuf, BinariesError>,
     ) -> Result<Binaries, BinariesError> {
         // The programs run with the root as their folder.
-        let [root, orchestrator, worker_rust] = [root, &orchestrator, &worker_rust].map(absolute);
+        let root = absolute(root);
+        let orchestrator = WorkerProgram::native(absolute(&find(ORCHESTRATOR)?));
+        let mut workers = BTreeMap::new();
+        for language in languages {
+            let artifact = absolute(&find(language.artifact())?);
+            workers.insert(*language, language.worker(&root, &artifact)?);
+        }
         let source_hash = stepmark_revision::source_hash(&root)
             .map_err(|error| BinariesError::Tree { root: root.clone(), error })?;
-        for path in [&orchestrator, &worker_rust] {
-            let actual = revision_of(path)?;
+        for program in workers.values().chain([&orchestrator]) {
+            let actual = revision_of(program)?;
             if actual != source_hash {
-                let (path, expected) = (path.clone(), source_hash);
+                let (path, expected) = (program.file().to_path_buf(), source_hash);
                 return Err(BinariesError::OtherRevision { path, expected, actual });
             }
         }
-        Ok(Binaries { root, orchestrator, worker_rust, source_hash })
+        Ok(Binaries { root, orchestrator: orchestrator.path, workers, source_hash })
     }
 }
 
@@ -147,18 +168,23 @@ fn absolute(path: &Path) -> PathBuf {
 /// One line of cargo's JSON messages, of which only this is of interest.
 #[derive(Deserialize)]
 struct Artifact {
-    executable: Option<PathBuf>,
+    filenames: Vec<PathBuf>,
 }
 
 /// Reads `NAME VERSION (SOURCE_HASH)`.
-fn revision_of(path: &Path) -> Result<String, BinariesError> {
-    let broken = |reason| BinariesError::Broken { path: path.to_path_buf(), reason };
-    let output = Command::new(path).arg("--version").stdin(Stdio::null()).output();
+fn revision_of(program: &WorkerProgram) -> Result<String, BinariesError> {
+    let broken = |reason| BinariesError::Broken { path: program.file().to_path_buf(), reason };
+    let mut command = Command::new(&program.path);
+    command.args(&program.arguments).envs(&program.environment);
+    let output = command.arg("--version").stdin(Stdio::null()).output();
     let output = output.map_err(|error| broken(error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let hash = said.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     match hash {
         Some(hash) if output.status.success() => Ok(hash.to_owned()),
-        _ => Err(broken(format!("it says {said:?} ({})", output.status))),
+        _ => {
+            let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(broken(format!("it says {said:?} ({}) {errors}", output.status)))
+        }
     }
 }

@@ -68,6 +68,18 @@ impl Load<'_> {
         numbers: impl Iterator<Item = u64>,
         on_end: impl Fn(Sample),
     ) -> Duration {
+        self.drive_together(1, numbers, |_, tasks| tasks.into_iter().for_each(&on_end)).await
+    }
+
+    /// The same with samples of so many tasks each, which are started together, one on each
+    /// orchestrator in turn. A sample's latency is that of its last task; the tasks of sample n
+    /// have the numbers from n times their count on.
+    pub async fn drive_together(
+        &self,
+        tasks_a_sample: u64,
+        numbers: impl Iterator<Item = u64>,
+        on_end: impl Fn(Duration, Vec<Sample>),
+    ) -> Duration {
         let started = Instant::now();
         let numbers = RefCell::new(numbers.fuse());
         let spoiled = Cell::new(false);
@@ -75,13 +87,21 @@ impl Load<'_> {
         let (next, spoiled, on_end) = (&next, &spoiled, &on_end);
         let lane = || async move {
             while let Some(number) = next() {
-                let sample = self.run_task(number).await;
-                spoiled.set(spoiled.get() || sample.outcome.is_err());
-                on_end(sample);
+                let (latency, tasks) = self.run_sample(number, tasks_a_sample).await;
+                spoiled.set(spoiled.get() || tasks.iter().any(|task| task.outcome.is_err()));
+                on_end(latency, tasks);
             }
         };
         join_all((0..self.concurrency).map(|_| lane())).await;
         started.elapsed()
+    }
+
+    /// Runs the tasks of one sample, started together.
+    pub async fn run_sample(&self, number: u64, tasks: u64) -> (Duration, Vec<Sample>) {
+        let started = Instant::now();
+        let numbers = number * tasks..(number + 1) * tasks;
+        let tasks = join_all(numbers.map(|number| self.run_task(number))).await;
+        (started.elapsed(), tasks)
     }
 
     async fn run_task(&self, number: u64) -> Sample {

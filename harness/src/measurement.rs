@@ -4,18 +4,21 @@
 //! round of the floor, load, a round of the floor in the midst of it, load, the last round; then
 //! the cluster is stopped, PostgreSQL's statistics are complete, and every task is judged.
 
+mod comparison;
+mod seen;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use stepmark_servers::Guardian;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::accounting::{Accountant, Balance, Processes, SETTLE};
-use crate::audit::{self, AuditError};
+use crate::audit::{self, Asked, AuditError};
 use crate::binaries::Binaries;
 use crate::client::Client;
 use crate::cluster::{Cluster, ClusterError, Connections, Faults};
@@ -23,12 +26,14 @@ use crate::environment::{
     EnvironmentError, PostgresFacts, PostgresServer, RabbitMqServer, RunDatabase,
 };
 use crate::floor::{Floor, FloorError, FloorSummary, Probe};
-use crate::load::{Load, Sample};
-use crate::oracle::{self, Wrong};
-use crate::recorder::Recorder;
+use crate::load::Load;
 use crate::scenario::Scenario;
+use crate::step_time::StepSeconds;
 use crate::verdict::{self, Observations, Plan, RunReport};
 use crate::workload::{ProgramError, Workload};
+
+use comparison::{Beside, Compared, Other};
+use seen::Seen;
 
 /// A run is marked when other processes take more than this share of the machine's CPU.
 const OTHERS_SHARE_MAX: f64 = 0.1;
@@ -111,29 +116,23 @@ pub struct Measurement {
     accountant: Accountant,
     run_id: String,
     next: u64,
-    /// Tasks accounted one by one.
+    /// The number of the first sample that is measured.
+    warm_from: u64,
+    /// Samples accounted one by one.
     accounted: u64,
     floor: Vec<Floor>,
     busy: Duration,
     began: Instant,
     seen: RefCell<Seen>,
-}
-
-/// What the clients have seen so far.
-#[derive(Debug)]
-struct Seen {
-    recorder: Recorder,
-    warm: bool,
-    /// Each task's number by its identity.
-    asked: BTreeMap<String, u64>,
-    wrong: Vec<(String, Wrong)>,
-    unfinished: Vec<String>,
-    retries: u64,
+    compared: Option<Compared>,
+    /// When the accounts were opened.
+    step_seconds: Option<StepSeconds>,
 }
 
 impl Measurement {
     /// Asks the oracle, where it is a program, brings up the cluster on an empty database, warms
-    /// up, and opens the accounts.
+    /// up, compares with another scenario where this one says so, and opens the accounts.
+    /// The second database is there when that scenario runs on a cluster of its own.
     ///
     /// # Errors
     /// The oracle, a server, the cluster or the disk fails.
@@ -142,14 +141,18 @@ impl Measurement {
         plan: Plan,
         binaries: &Binaries,
         servers: Servers,
-        database: RunDatabase,
+        (database, others_database): (RunDatabase, Option<RunDatabase>),
         logs: &Path,
         guardian: &Arc<Guardian>,
     ) -> Result<Measurement, RunError> {
         let logs = logs.join(plan.run_name(scenario));
         std::fs::create_dir_all(&logs)
             .map_err(|error| RunError::File { path: logs.clone(), error })?;
-        let tasks = plan.warmup.saturating_add(plan.samples);
+        let is_compared = scenario.compare.is_some() && plan.is_compared();
+        let pairs = if is_compared { plan.samples } else { 0 };
+        let warm_from = plan.warmup.saturating_add(pairs);
+        let tasks_a_sample = u64::from(scenario.tasks_a_sample);
+        let tasks = warm_from.saturating_add(plan.samples).saturating_mul(tasks_a_sample);
         let workload = Workload::prepare(scenario, tasks, &binaries.root, &logs, guardian).await?;
         let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
         let connections = Connections {
@@ -158,16 +161,34 @@ impl Measurement {
             rabbitmq_url: amqp_url.clone(),
             settings: BTreeMap::from([("STEPMARK_QUEUE_PREFIX", database.queue_prefix())]),
         };
-        let cluster =
-            Cluster::start(binaries, &scenario.topology, &connections, &logs, guardian).await?;
+        let topology = plan.topology(scenario);
+        let cluster = Cluster::start(binaries, &topology, &connections, &logs, guardian).await?;
         let client = Client::new(cluster.orchestrator_urls());
         let run_id = Uuid::new_v4().simple().to_string();
-        let seen = RefCell::new(Seen::new());
+        let seen = RefCell::new(Seen::default());
         let load = load(&client, scenario, &workload, &run_id, plan.concurrency);
-        let warm_up = load.drive(0..plan.warmup, |sample| {
-            seen.borrow_mut().take(&workload, sample);
-        });
+        let take = |latency, tasks| seen.borrow_mut().take(&workload, latency, tasks);
+        let warm_up = load.drive_together(tasks_a_sample, 0..plan.warmup, take);
         unless_given_up(cluster.faults(), warm_up).await?;
+        let mut compared = None;
+        if let Some(compare) = scenario.compare.as_ref().filter(|_| is_compared)
+            && let Some(other) = &compare.other
+        {
+            let orchestrators = cluster.orchestrator_urls();
+            let connections = &connections;
+            let beside = Beside { binaries, connections, logs: &logs, guardian, orchestrators };
+            let other = Other::start(other, warm_from, others_database, beside).await?;
+            let one = async |number| {
+                let sample = load.run_sample(number, tasks_a_sample);
+                let (latency, tasks) = unless_given_up(cluster.faults(), sample).await?;
+                let ended = tasks.iter().all(|task| task.outcome.is_ok());
+                seen.borrow_mut().take(&workload, latency, tasks);
+                Ok(ended.then_some(latency.as_secs_f64() * 1e3))
+            };
+            let numbers = plan.warmup..warm_from;
+            let pairs = other.in_turns(numbers, cluster.faults(), one).await?;
+            compared = Some(other.compared(scenario, compare, &pairs).await?);
+        }
 
         let idle_since = Instant::now();
         let healthz = format!("{}/healthz", client.orchestrators()[0]);
@@ -181,6 +202,7 @@ impl Measurement {
             Accountant::open(&database, facts, plan.broker, prometheus, processes, &client).await?;
         // The probe's flushes so far lie before the baseline.
         probe.reset_commits();
+        let step_seconds = StepSeconds::read(&client, &cluster.worker_urls()).await;
         seen.borrow_mut().warm = true;
         Ok(Measurement {
             scenario: scenario.clone(),
@@ -193,53 +215,60 @@ impl Measurement {
             probe,
             accountant,
             run_id,
-            next: plan.warmup,
+            next: warm_from,
+            warm_from,
             accounted: 0,
             floor: vec![before],
             busy: Duration::ZERO,
             began: Instant::now(),
             seen,
+            compared,
+            step_seconds,
         })
     }
 
-    /// Runs `tasks` more tasks to their ends and returns how long load was on.
+    /// Runs `samples` more samples to their ends and returns how long load was on.
     ///
     /// # Errors
     /// A server fails.
     pub async fn drive(
         &mut self,
-        tasks: u64,
+        samples: u64,
         progress: impl Fn(u64),
     ) -> Result<Duration, RunError> {
-        let end = self.next + tasks;
+        let end = self.next + samples;
         let concurrency = self.plan.concurrency;
         let load = load(&self.client, &self.scenario, &self.workload, &self.run_id, concurrency);
-        let take = |sample| {
-            self.seen.borrow_mut().take(&self.workload, sample);
+        let take = |latency, tasks| {
+            self.seen.borrow_mut().take(&self.workload, latency, tasks);
             progress(1);
         };
         self.accountant.resume(&self.client).await?;
         let faults = self.cluster.faults();
-        let busy = unless_given_up(faults, load.drive(self.next..end, &take)).await?;
+        let tasks_a_sample = self.scenario.tasks_a_sample.into();
+        let driven = load.drive_together(tasks_a_sample, self.next..end, &take);
+        let busy = unless_given_up(faults, driven).await?;
         self.accountant.pause(&self.client).await?;
         if self.plan.concurrency == 1 {
-            self.account_single_tasks((tasks / 10).clamp(1, ACCOUNTED_MAX)).await?;
+            self.account_single_samples((samples / 10).clamp(1, ACCOUNTED_MAX)).await?;
         }
         self.next = end;
         self.busy += busy;
         Ok(busy)
     }
 
-    /// Runs tasks one by one with a look at the counters after each. They are checked like all
+    /// Runs samples one by one with a look at the counters after each. They are checked like all
     /// others but not timed: what the looks cost would show in their latencies, because it leaves
     /// the servers' processes cold.
-    async fn account_single_tasks(&mut self, tasks: u64) -> Result<(), RunError> {
+    async fn account_single_samples(&mut self, samples: u64) -> Result<(), RunError> {
         let load = load(&self.client, &self.scenario, &self.workload, &self.run_id, 1);
-        let take = |sample| self.seen.borrow_mut().check(&self.workload, sample);
+        let tasks_a_sample = self.scenario.tasks_a_sample.into();
         self.accountant.resume(&self.client).await?;
-        for _ in 0..tasks {
-            let number = ACCOUNTED_FROM + self.accounted;
-            unless_given_up(self.cluster.faults(), load.drive(number..number + 1, &take)).await?;
+        for _ in 0..samples {
+            let sample = load.run_sample(ACCOUNTED_FROM + self.accounted, tasks_a_sample);
+            let (_, tasks) = unless_given_up(self.cluster.faults(), sample).await?;
+            let mut check = |task| self.seen.borrow_mut().check(&self.workload, task);
+            tasks.into_iter().for_each(&mut check);
             self.accountant.task_ended().await?;
             self.accounted += 1;
         }
@@ -256,9 +285,9 @@ impl Measurement {
         Ok(())
     }
 
-    /// Tasks measured so far.
-    pub fn tasks(&self) -> u64 {
-        self.next - self.plan.warmup
+    /// Samples measured so far.
+    pub fn samples(&self) -> u64 {
+        self.next - self.warm_from
     }
 
     /// Rounds of the floor measured so far.
@@ -284,20 +313,39 @@ impl Measurement {
     pub async fn finish(mut self, folder: &Path) -> Result<RunReport, RunError> {
         self.measure_floor().await?;
         self.accountant.before_stop(&self.client).await;
+        let step_seconds = StepSeconds::read(&self.client, &self.cluster.worker_urls()).await;
+        let step_time = step_seconds.zip(self.step_seconds);
         let own_flushes = self.probe.commits();
         self.probe.close().await?;
-        let faults = self.cluster.stop().await;
-        let seen = self.seen.into_inner();
+        let mut faults = self.cluster.stop().await;
+        let mut seen = self.seen.into_inner();
         let samples = seen.recorder.samples();
         let Balance { mut accounts, gaps, others_share } =
             self.accountant.close(samples + self.accounted, own_flushes).await?;
 
         let mut connection = self.database.connect_to_engine().await?;
-        let is_measured = |number| number >= self.plan.warmup;
-        let examined =
-            audit::examine(&mut connection, &self.workload, &seen.asked, is_measured).await;
-        let findings = examined?;
-        drop(connection);
+        let own = Asked {
+            workload: &self.workload,
+            numbers: &seen.asked,
+            tasks_a_sample: self.scenario.tasks_a_sample.into(),
+            measured_from: self.warm_from,
+        };
+        let others_seen = self.compared.as_ref().map(|compared| compared.other.seen.take());
+        let mut asked = vec![own];
+        if let (Some(compared), Some(seen)) = (&self.compared, &others_seen)
+            && !compared.other.had_own_cluster
+        {
+            asked.push(compared.other.asked(seen));
+        }
+        let mut findings = audit::examine(&mut connection, &asked).await?;
+        drop((connection, asked));
+        let mut difference = None;
+        if let Some((compared, others)) = self.compared.zip(others_seen) {
+            findings.wrong.extend(others.wrong.into_iter().chain(compared.wrong));
+            seen.unfinished.extend(others.unfinished);
+            faults.extend(compared.faults);
+            difference = compared.difference;
+        }
         accounts.mean.step_transitions = findings.step_transitions.mean();
         accounts.mean.task_transitions = findings.task_transitions.mean();
         let spreads = [
@@ -316,6 +364,8 @@ impl Measurement {
             notes: notes(seen.retries, others_share, &self.servers),
             accounts,
             floor: FloorSummary::of(self.floor),
+            difference,
+            step_time: step_time.and_then(|(now, then)| now.since(then)),
         };
         let mut report = verdict::judge(&self.scenario, self.plan, &observations);
         if report.correct {
@@ -333,56 +383,10 @@ impl Measurement {
     }
 }
 
-impl Seen {
-    fn new() -> Seen {
-        Seen {
-            recorder: Recorder::new(SystemTime::now()),
-            warm: false,
-            asked: BTreeMap::new(),
-            wrong: Vec::new(),
-            unfinished: Vec::new(),
-            retries: 0,
-        }
-    }
-
-    /// Takes a task that was timed.
-    fn take(&mut self, workload: &Workload, sample: Sample) {
-        if self.warm && sample.outcome.is_ok() {
-            self.recorder.record(sample.latency);
-        }
-        self.check(workload, sample);
-    }
-
-    /// Judges a task's answer by the right one to its own input.
-    fn check(&mut self, workload: &Workload, sample: Sample) {
-        self.retries += u64::from(sample.retries);
-        let number = sample.number;
-        let task = sample.task_uuid.unwrap_or_else(|| format!("number {number}"));
-        let name = || workload.name(number, &task);
-        match sample.outcome {
-            Err(error) => self.unfinished.push(format!("task {}: {error}", name())),
-            Ok(answer) => {
-                let wrong = match workload.expected(number) {
-                    Ok(expected) => oracle::judge_answer(&expected, &answer),
-                    Err(error) => vec![Wrong::Unjudged(error.to_string())],
-                };
-                self.wrong.extend(wrong.into_iter().map(|wrong| (name(), wrong)));
-                // The map would hide that many requests share one task.
-                if self.asked.insert(task.clone(), number).is_some() {
-                    self.wrong.push((name(), Wrong::Repeated));
-                }
-            }
-        }
-    }
-}
-
 /// Load, broken off when an instance is given up.
-async fn unless_given_up(
-    faults: &Faults,
-    load: impl Future<Output = Duration>,
-) -> Result<Duration, RunError> {
+async fn unless_given_up<T>(faults: &Faults, load: impl Future<Output = T>) -> Result<T, RunError> {
     tokio::select! {
-        busy = load => Ok(busy),
+        ended = load => Ok(ended),
         () = faults.given_up() => Err(RunError::GivenUp),
     }
 }

@@ -21,6 +21,7 @@
 
 mod bounds;
 mod cases;
+mod compare;
 mod expected;
 mod files;
 mod generator;
@@ -29,12 +30,15 @@ mod steps;
 mod workflow;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use stepmark_workflow::state::{StepState, TaskState};
 
+use crate::language::Language;
+use crate::topology::Topology;
 use crate::workload::{Computed, Inputs};
 
 pub use files::{
@@ -54,6 +58,12 @@ pub struct Scenario {
     pub workflow: Workflow,
     /// How many processes of which kind the figures are taken on.
     pub topology: Topology,
+    /// The language of the workflow's handlers.
+    pub language: Language,
+    /// Tasks of a sample, which are started together; 1 unless told.
+    pub tasks_a_sample: u32,
+    /// The scenario that this one's latency is set against, in pairs.
+    pub compare: Option<Compare>,
     /// What the tasks are given.
     pub inputs: Inputs,
     /// Where the right answers come from.
@@ -68,6 +78,48 @@ pub struct Scenario {
     pub published: Option<Published>,
 }
 
+impl Scenario {
+    /// The languages whose handlers it needs: its own, and that of the scenario that it is compared
+    /// with.
+    pub fn languages(&self) -> impl Iterator<Item = Language> {
+        let other = self.compare.as_ref().and_then(|compare| compare.other.as_ref());
+        std::iter::once(self.language).chain(other.map(|other| other.language))
+    }
+}
+
+/// A comparison of latencies, sample by sample in turns.
+#[derive(Debug, Clone)]
+pub struct Compare {
+    /// The name of the other scenario.
+    pub with: String,
+    /// The other scenario itself, once all are read.
+    pub other: Option<Arc<Scenario>>,
+    /// The cluster that the other scenario is run on.
+    pub on: CompareOn,
+    /// What the difference is called, for people: `FFI overhead`.
+    pub called: String,
+    /// The difference aimed at, if there is one: one above it is marked and not condemned.
+    pub aim: Option<DifferenceAim>,
+}
+
+/// Where the other scenario of a comparison runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompareOn {
+    /// The same cluster.
+    Same,
+    /// A cluster of its own topology, beside it.
+    Own,
+}
+
+/// Both have to be kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DifferenceAim {
+    /// In percent of the other scenario's median.
+    pub percent: f64,
+    /// In milliseconds for each step of the longest path.
+    pub ms_a_stage: f64,
+}
+
 /// A workflow template, by name.
 #[derive(Debug, Clone)]
 pub struct Workflow {
@@ -77,34 +129,6 @@ pub struct Workflow {
     pub template: String,
     /// The template's version; the newest when absent.
     pub version: Option<i32>,
-}
-
-/// A language that workers are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Language {
-    /// Handlers in Rust, linked with the worker core.
-    Rust,
-}
-
-impl Language {
-    /// Every language.
-    pub const ALL: &'static [Language] = &[Language::Rust];
-
-    /// The language's name as it stands in files and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Language::Rust => "rust",
-        }
-    }
-}
-
-/// The processes of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topology {
-    /// Number of orchestrator processes.
-    pub orchestrators: u32,
-    /// Number of worker processes by language.
-    pub workers: BTreeMap<Language, u32>,
 }
 
 /// Where the right answers come from.

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::environment::{Choice, EnvironmentError, PostgresFacts, RabbitMqServer, RunDatabase};
 use crate::measurement::{Measurement, RunError, Servers};
 use crate::report::{Environment, Git, Machine, Report, SCHEMA_VERSION, ServerFacts};
-use crate::scenario::Scenario;
+use crate::scenario::{CompareOn, Scenario};
 use crate::verdict::{self, Observations, Plan, RunReport, Status};
 
 /// Why no run could be started: exit code 3.
@@ -45,7 +45,7 @@ pub struct Suite {
     folder: PathBuf,
     report: Report,
     /// The databases of the run under way, for whoever has to clean up after it.
-    database: Option<RunDatabase>,
+    databases: Vec<RunDatabase>,
 }
 
 impl Suite {
@@ -77,9 +77,10 @@ impl Suite {
                 rabbitmq: None,
             },
             runs: Vec::new(),
+            left_out: Vec::new(),
         };
         let (guardian, folder) = (Arc::new(guardian), folder.to_path_buf());
-        Ok(Suite { binaries, choice, guardian, folder, report, database: None })
+        Ok(Suite { binaries, choice, guardian, folder, report, databases: Vec::new() })
     }
 
     /// The servers that a run on this broker needs, started when they are first asked for.
@@ -110,12 +111,21 @@ impl Suite {
     ) -> Result<Measurement, RunError> {
         let servers = self.servers(plan.broker).await?;
         let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
-        let database = RunDatabase::create(&servers.postgres.admin_url, amqp_url).await?;
-        self.database = Some(database.clone());
+        let admin_url = &servers.postgres.admin_url;
+        let database = RunDatabase::create(admin_url, amqp_url.clone()).await?;
+        self.databases.push(database.clone());
+        let compare = scenario.compare.as_ref().filter(|_| plan.is_compared());
+        let mut others_database = None;
+        if compare.is_some_and(|compare| compare.on == CompareOn::Own) {
+            let database = RunDatabase::create(admin_url, amqp_url).await?;
+            self.databases.push(database.clone());
+            others_database = Some(database);
+        }
         let (binaries, logs) = (&self.binaries, self.folder.join("logs"));
         let guardian = &self.guardian;
+        let databases = (database, others_database);
         let started =
-            Measurement::start(scenario, plan, binaries, servers, database, &logs, guardian).await;
+            Measurement::start(scenario, plan, binaries, servers, databases, &logs, guardian).await;
         if started.is_err() {
             self.clean_up().await;
         }
@@ -158,12 +168,18 @@ impl Suite {
         }
     }
 
+    /// Takes a run into the report that was left out by choice.
+    pub fn add_left_out(&mut self, scenario: &Scenario, plan: Plan, why: &str) {
+        let what = plan.run_name(scenario);
+        self.report.left_out.push(format!("{what} was left out: {why}"));
+    }
+
     /// Drops the databases of a run under way, if there is one.
     pub async fn clean_up(&mut self) {
-        if let Some(database) = self.database.take()
-            && let Err(error) = database.remove().await
-        {
-            tracing::warn!(%error, "the databases or queues of the run are still there");
+        for database in std::mem::take(&mut self.databases) {
+            if let Err(error) = database.remove().await {
+                tracing::warn!(%error, "the databases or queues of the run are still there");
+            }
         }
     }
 

@@ -7,10 +7,13 @@ use serde::Serialize;
 
 use crate::broker::Broker;
 use crate::budget::{self, BudgetLine};
+use crate::difference::{Difference, PAIRS_MIN};
 use crate::floor::{DRIFT_RATIO_MAX, FloorSummary};
 use crate::oracle::Wrong;
 use crate::recorder::{LatencyMs, Recorder};
 use crate::scenario::Scenario;
+use crate::step_time::StepTime;
+use crate::topology::{On, Topology, Without};
 use crate::work::{Accounts, Spread, Work};
 
 /// How many problems of one kind are spelled out before the rest is only counted.
@@ -19,6 +22,10 @@ const PROBLEMS_SHOWN_MAX: usize = 5;
 /// How a run was set up.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
+    /// The cluster that it is taken on.
+    pub on: On,
+    /// The languages that were left out by choice.
+    pub without: Without,
     /// The broker under test.
     pub broker: Broker,
     /// Tasks under way at any moment.
@@ -31,12 +38,27 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the files of a run are called: scenario, broker, and the concurrency if it is not 1.
+    /// What the files of a run are called: scenario, broker, the concurrency if it is not 1, and
+    /// the cluster if it is not the scenario's own.
     pub fn run_name(&self, scenario: &Scenario) -> String {
-        match self.concurrency {
-            1 => format!("{}-{}", scenario.name, self.broker.name()),
-            many => format!("{}-{}-{many}", scenario.name, self.broker.name()),
+        let mut name = format!("{}-{}", scenario.name, self.broker.name());
+        if self.concurrency != 1 {
+            name += &format!("-{}", self.concurrency);
         }
+        if self.on != On::Own {
+            name += &format!("-{}", self.on);
+        }
+        name
+    }
+
+    /// The processes of the cluster.
+    pub fn topology(&self, scenario: &Scenario) -> Topology {
+        self.on.topology(scenario).without(self.without)
+    }
+
+    /// Whether a scenario that is compared with another is compared in this run.
+    pub fn is_compared(&self) -> bool {
+        self.on == On::Own && self.concurrency == 1
     }
 }
 
@@ -61,6 +83,10 @@ pub struct Observations {
     pub accounts: Accounts,
     /// The machine's floor.
     pub floor: FloorSummary,
+    /// The difference from another scenario, where the two were compared.
+    pub difference: Option<Difference>,
+    /// Where a step's time went in its worker.
+    pub step_time: Option<StepTime>,
 }
 
 impl Observations {
@@ -76,6 +102,8 @@ impl Observations {
             notes: Vec::new(),
             accounts: Accounts::default(),
             floor: FloorSummary::default(),
+            difference: None,
+            step_time: None,
         }
     }
 }
@@ -111,8 +139,13 @@ pub struct RunReport {
     pub samples: u64,
     /// Tasks before the measurement, checked like the others.
     pub warmup: u64,
+    /// The cluster: the scenario's `own`, the `ten` instances, or orchestrators x workers.
+    pub on: String,
     /// Processes of the cluster by kind.
     pub topology: BTreeMap<String, u32>,
+    /// Tasks of a sample, started together: latency is that of the last of them, and work is that
+    /// of them all.
+    pub tasks_a_sample: u32,
     /// What is said about the run.
     pub status: Status,
     /// Whether every answer was checked and right, with no fault on the way.
@@ -141,6 +174,10 @@ pub struct RunReport {
     pub budget: Vec<BudgetLine>,
     /// The machine's floor in this run.
     pub floor: FloorSummary,
+    /// How much longer it takes than another scenario, where the two were compared.
+    pub difference: Option<Difference>,
+    /// Mean time of a step in its worker.
+    pub step_time: Option<StepTime>,
     /// The published figures.
     pub reference: Option<Reference>,
     /// The file with the latencies' histogram, beside the report.
@@ -183,7 +220,9 @@ pub fn judge(scenario: &Scenario, plan: Plan, seen: &Observations) -> RunReport 
         concurrency: plan.concurrency,
         samples: seen.recorder.samples(),
         warmup: plan.warmup,
-        topology: topology(scenario),
+        on: plan.on.to_string(),
+        topology: topology(&plan.topology(scenario)),
+        tasks_a_sample: scenario.tasks_a_sample,
         status: Status::Invalid,
         correct,
         problems: disproof,
@@ -198,6 +237,8 @@ pub fn judge(scenario: &Scenario, plan: Plan, seen: &Observations) -> RunReport 
         cpu_ms_by_process: BTreeMap::new(),
         budget: Vec::new(),
         floor: FloorSummary::default(),
+        difference: None,
+        step_time: None,
         reference: scenario.published.as_ref().map(|published| Reference {
             label: published.label.clone(),
             p50_ms_min: published.p50_ms.min,
@@ -226,7 +267,8 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     };
     report.stage_ms = latency.p50.map(|p50| p50 / f64::from(scenario.sequential_stages));
     let seconds = seen.busy.as_secs_f64();
-    report.throughput_per_s = (seconds > 0.0).then(|| report.samples as f64 / seconds);
+    let tasks = report.samples as f64 * f64::from(scenario.tasks_a_sample);
+    report.throughput_per_s = (seconds > 0.0).then(|| tasks / seconds);
     report.items = scenario.items.as_ref().zip(report.throughput_per_s).map(|(items, tasks)| {
         ItemsRate { unit: items.unit.clone(), per_s: tasks * items.a_task as f64 }
     });
@@ -234,6 +276,14 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     report.work_each = seen.accounts.each.clone();
     report.cpu_ms_by_process = seen.accounts.cpu_ms_by_process.clone();
     report.floor = seen.floor.clone();
+    report.step_time = seen.step_time;
+    report.difference = seen.difference.clone();
+    if let Some(compare) = scenario.compare.as_ref().filter(|_| plan.is_compared()) {
+        report.notes.extend(match &seen.difference {
+            Some(difference) => difference.missed_aim(compare.aim),
+            None => Some(format!("no {}: it takes {PAIRS_MIN} pairs and more", compare.called)),
+        });
+    }
 
     report.budget = budget::judge_counts(&scenario.budget, &seen.accounts);
     if plan.concurrency == 1 {
@@ -289,9 +339,9 @@ fn shortened(what: &str, mut problems: Vec<String>) -> Vec<String> {
     problems
 }
 
-fn topology(scenario: &Scenario) -> BTreeMap<String, u32> {
-    let workers = scenario.topology.workers.iter();
+fn topology(topology: &Topology) -> BTreeMap<String, u32> {
+    let workers = topology.workers.iter();
     let workers = workers.map(|(language, n)| (format!("worker-{}", language.name()), *n));
-    let orchestrators = ("orchestrator".to_owned(), scenario.topology.orchestrators);
+    let orchestrators = ("orchestrator".to_owned(), topology.orchestrators);
     std::iter::once(orchestrators).chain(workers).collect()
 }

@@ -9,11 +9,20 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// What counts below the root of the source tree.
-pub const PARTS: [&str; 5] =
-    ["Cargo.lock", "Cargo.toml", "engine", "migrations", "scenarios/handlers/rust"];
+pub const PARTS: [&str; 8] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "engine",
+    "engine/bindings/python/src",
+    "engine/bindings/ruby/src",
+    "engine/bindings/typescript/native",
+    "migrations",
+    "scenarios/handlers/rust",
+];
 
-/// Folders that don't end up in a binary, wherever they stand. Hidden ones don't count either.
-pub const SKIPPED_FOLDERS: [&str; 4] = ["benches", "prebuilds", "target", "tests"];
+/// Folders that don't end up in a binary, wherever they stand, unless [`PARTS`] name what is in
+/// them: a binding's package is no part of its library. Hidden ones don't count either.
+pub const SKIPPED_FOLDERS: [&str; 5] = ["benches", "bindings", "prebuilds", "target", "tests"];
 
 /// Hexadecimal digits of a revision.
 pub const DIGITS: usize = 16;

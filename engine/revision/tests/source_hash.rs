@@ -16,6 +16,7 @@ fn tree(name: &str) -> PathBuf {
         "Cargo.lock",
         "Cargo.toml",
         "engine/Cargo.toml",
+        "engine/bindings/python/src/lib.rs",
         "engine/src/lib.rs",
         "engine/tests/life.rs",
         "migrations/0001_tables.sql",
@@ -45,6 +46,8 @@ fn a_changed_added_moved_or_removed_source_file_changes_the_revision() {
     let root = tree("changes");
     let mut revisions = vec![source_hash(&root).unwrap()];
     write(&root, "engine/src/lib.rs", "changed");
+    revisions.push(source_hash(&root).unwrap());
+    write(&root, "engine/bindings/python/src/lib.rs", "changed");
     revisions.push(source_hash(&root).unwrap());
     write(&root, "engine/sql/claim.sql", "added");
     revisions.push(source_hash(&root).unwrap());
@@ -77,6 +80,7 @@ fn what_ends_up_in_no_binary_does_not_count() {
         "engine/.hidden",
         "engine/.git/config",
         "engine/benches/speed.rs",
+        "engine/bindings/python/package/native.so",
         "engine/target/debug/lib.rlib",
         "engine/tests/more.rs",
         "harness/src/main.rs",
@@ -101,6 +105,7 @@ fn cargo_watches_whole_folders_but_steps_around_skipped_ones() {
             "Cargo.lock",
             "Cargo.toml",
             "engine/Cargo.toml",
+            "engine/bindings/python/src",
             "engine/src",
             "migrations",
             "scenarios/handlers/rust",

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgPool, PgRow};
 use stepmark_workflow::{RetryPolicy, StepType};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use super::breaker::{Breaker, BreakerState};
 use super::flight::Flight;
 use super::interrupts::Interrupts;
 use super::step::{Desk, DeskEngine, Step};
+use super::suspects::{self, Suspect};
 use crate::database::Pause;
 use crate::messaging::{
     MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
@@ -27,6 +28,8 @@ pub(super) struct Claim {
     pub(super) step_id: StepId,
     pub(super) claim_token: Uuid,
     pub(super) retry: RetryPolicy,
+    /// Leases on the step have expired before, more than once.
+    pub(super) is_suspect: bool,
     pub(super) step: Step,
 }
 
@@ -40,6 +43,7 @@ impl Claim {
         Ok(Self {
             step_id,
             claim_token,
+            is_suspect: row.try_get::<i32, _>("lease_expiries")? >= suspects::EXPIRIES_MIN,
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
                 backoff_initial_ms: unsigned("backoff_initial_ms")?,
@@ -105,6 +109,8 @@ pub(super) struct ClaimLane {
     breaker: Arc<Breaker>,
     engine: DeskEngine,
     flight: Flight,
+    pool: PgPool,
+    suspects: mpsc::UnboundedSender<Vec<Suspect>>,
 }
 
 impl ClaimLane {
@@ -116,10 +122,22 @@ impl ClaimLane {
         breaker: Arc<Breaker>,
         engine: DeskEngine,
         flight: Flight,
+        (pool, suspects): (PgPool, mpsc::UnboundedSender<Vec<Suspect>>),
     ) -> Self {
         let worker = config.engine.instance.clone();
         let claiming = Claiming { worker, lease_ms: config.lease_ms.into() };
-        Self { config, claiming, namespaces, messaging, interrupts, breaker, engine, flight }
+        Self {
+            config,
+            claiming,
+            namespaces,
+            messaging,
+            interrupts,
+            breaker,
+            engine,
+            flight,
+            pool,
+            suspects,
+        }
     }
 
     /// Claims and starts steps until the shutdown begins.
@@ -197,7 +215,7 @@ impl ClaimLane {
             let claims = rows.iter().map(|row| Claim::read(row, &self.engine));
             let claims = claims.collect::<Result<Vec<_>, _>>()?;
             let queue_empty = claims.len() < max;
-            self.start(claims, permits);
+            self.start(claims, permits).await;
             if queue_empty {
                 return Ok(());
             }
@@ -212,10 +230,22 @@ impl ClaimLane {
         Ok(())
     }
 
-    fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
-        for claim in claims {
-            let permit = permits.split(1).expect("no more is claimed than there are permits");
-            self.flight.start(claim, permit);
+    async fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
+        let (mut suspects, others): (Vec<_>, Vec<_>) =
+            claims.into_iter().partition(|claim| claim.is_suspect);
+        if !suspects.is_empty()
+            && let Err(error) = suspects::hold_back(&self.pool, &suspects).await
+        {
+            warn!(%error, "what may end this process can't be told apart from the other steps");
+        }
+        let mut permit = || permits.split(1).expect("no more is claimed than there are permits");
+        for claim in others {
+            self.flight.start(claim, permit());
+        }
+        if !suspects.is_empty() {
+            suspects.iter_mut().for_each(|claim| self.flight.hold(claim));
+            let suspects = suspects.into_iter().map(|claim| (claim, permit())).collect();
+            let _ = self.suspects.send(suspects); // the lane is gone when the shutdown has begun
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use stepmark_workflow::StepType;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -60,10 +61,25 @@ impl Flight {
 
     /// Runs the step's handler; the permit is its slot.
     pub(super) fn start(&self, mut claim: Claim, permit: OwnedSemaphorePermit) {
-        let flight = self.clone();
+        self.hold(&mut claim);
+        drop(self.run_held(claim, permit)); // it runs on
+    }
+
+    /// A claim whose handler begins later: from now on it is told when the claim has ended.
+    pub(super) fn hold(&self, claim: &mut Claim) {
         claim.step.desk.told = self.interrupts.begin(claim.claim_token, claim.step_id);
+    }
+
+    /// A claim whose handler will not begin.
+    pub(super) fn forget(&self, claim: &Claim) {
+        self.interrupts.end(claim.claim_token);
+    }
+
+    /// Runs the handler of a claim that is held.
+    pub(super) fn run_held(&self, claim: Claim, permit: OwnedSemaphorePermit) -> JoinHandle<()> {
+        let flight = self.clone();
         self.running.spawn(async move {
-            let Claim { step_id, claim_token, retry, step } = claim;
+            let Claim { step_id, claim_token, retry, step, .. } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let begun = Instant::now();
             let run = flight.handlers.run(step);
@@ -79,7 +95,7 @@ impl Flight {
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained
             flight.interrupts.end(claim_token);
             drop(permit);
-        });
+        })
     }
 
     /// Waits for the handlers, at most `patience`, and no longer than a little when the process is

@@ -16,6 +16,7 @@ mod interrupts;
 mod metrics;
 mod outcome;
 mod step;
+mod suspects;
 pub mod testing;
 
 use std::future::Future;
@@ -43,6 +44,7 @@ use self::metrics::{BreakerGauge, WorkerMetrics};
 pub use self::outcome::{Failure, Outcome, StepError};
 use self::step::DeskEngine;
 pub use self::step::Step;
+use self::suspects::SuspectLane;
 use crate::config::{VERSION, WorkerConfig};
 use crate::database::{self, Lane};
 use crate::http::status::{self, Health};
@@ -145,6 +147,7 @@ impl Worker {
         let breaker = Arc::new(Breaker::new(config.breaker_failures, breaker_pause));
         BreakerGauge::register(&registry, Arc::clone(&breaker))?;
         let (sender, attempted) = mpsc::channel(config.concurrency as usize);
+        let (to_suspects, suspects) = mpsc::unbounded_channel(); // each holds a slot
         let (heartbeats, received) = mpsc::channel(config.concurrency as usize);
         let interrupts = Arc::new(Interrupts::default());
         let flight = Flight::new(
@@ -163,7 +166,14 @@ impl Worker {
             breaker,
             DeskEngine::Database { heartbeats, pool: pool.clone() },
             flight.clone(),
+            (pool.clone(), to_suspects),
         );
+        let suspects = SuspectLane {
+            pool: pool.clone(),
+            suspects,
+            flight: flight.clone(),
+            lease_ms: config.lease_ms.into(),
+        };
         let beating = HeartbeatLane {
             database: Lane::new(options.clone()),
             heartbeats: received,
@@ -189,10 +199,12 @@ impl Worker {
         let completing = tokio::spawn(completing.run());
         let drained = CancellationToken::new();
         tokio::spawn(beating.run(drained.clone()));
+        let suspects = tokio::spawn(suspects.run(shutdown.clone()));
         program::announce(address);
         claiming.run(shutdown).await; // until the shutdown begins
 
         let unfinished = flight.drain(engine.drain(), &self.condemned).await;
+        let _ = suspects.await; // its steps are among the unfinished, if it has any
         drop(flight);
         drained.cancel();
         give_back(&options, &messaging, unfinished).await;

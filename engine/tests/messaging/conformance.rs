@@ -10,7 +10,7 @@ use crate::lane::{Processing, completions};
 use crate::support::{PATIENCE, eventually, number};
 use crate::transport::Transport;
 
-/// Makes each behaviour a test for either provider.
+/// Makes each behaviour a test for every provider, and for both types of RabbitMQ's queues.
 macro_rules! conformance {
     ($($behaviour:ident),+ $(,)?) => {
         mod pgmq {
@@ -23,6 +23,12 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $behaviour() {
                 super::$behaviour(super::Transport::start(super::Broker::Rabbitmq).await).await;
+            })+
+        }
+        mod rabbitmq_quorum {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(super::Transport::start_quorum().await).await;
             })+
         }
     };

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use amqprs::BasicProperties;
-use amqprs::channel::{BasicPublishArguments, Channel, QueueDeleteArguments};
+use amqprs::channel::{
+    BasicPublishArguments, Channel, QueueDeclareArguments, QueueDeleteArguments,
+};
 use amqprs::connection::Connection;
+use amqprs::{BasicProperties, FieldTable, FieldValue};
 use sqlx::Row;
 use stepmark_engine::config::Broker;
 use stepmark_engine::messaging::{Outgoing, StepId, amqp_arguments};
@@ -225,4 +227,26 @@ async fn messages_that_are_none_are_refused_and_the_rest_is_delivered() {
     let mut lane = transport.lane(&["n"]).await;
     assert_eq!(lane.collect(1, 10).await, sent);
     assert_eq!(lane.delivered(), 1);
+}
+
+/// A broker refuses to declare a queue anew as one of another type.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_queues_are_of_the_type_that_was_told() {
+    for (transport, is_quorum) in
+        [(Transport::start(Broker::Rabbitmq).await, false), (Transport::start_quorum().await, true)]
+    {
+        transport.service.declare(vec!["n".to_owned()]).await.unwrap();
+        for queue in ["completions", "dispatch.n"] {
+            let name = format!("{}{queue}", transport.queue_prefix);
+            let mut quorum = FieldTable::new();
+            let value = FieldValue::S("quorum".try_into().unwrap());
+            quorum.insert("x-queue-type".try_into().unwrap(), value);
+            let limit = FieldValue::I(i32::MAX);
+            quorum.insert("x-delivery-limit".try_into().unwrap(), limit);
+            let mut declare = QueueDeclareArguments::durable_client_named(&name);
+            let (_connection, channel) = channel().await;
+            let declared = channel.queue_declare(declare.arguments(quorum).finish()).await;
+            assert_eq!(declared.is_ok(), is_quorum, "{name}: {declared:?}");
+        }
+    }
 }

@@ -33,14 +33,24 @@ impl Transport {
         Self::on(Database::migrated(), server).await
     }
 
+    /// RabbitMQ with quorum queues.
+    pub async fn start_quorum() -> Self {
+        Self::told(Database::migrated(), Some(rabbitmq()), &["--queue-type", "quorum"]).await
+    }
+
     /// On these servers; on PGMQ without a broker's.
     pub async fn on(database: Database, broker: Option<&RabbitMq>) -> Self {
+        Self::told(database, broker, &[]).await
+    }
+
+    async fn told(database: Database, broker: Option<&RabbitMq>, more: &[&str]) -> Self {
         let queue_prefix = format!("{}.", unique("test"));
         let url = broker.map(RabbitMq::amqp_url).unwrap_or_default();
         let mut flags = vec!["--queue-prefix", &queue_prefix];
         if broker.is_some() {
             flags.extend(["--broker", "rabbitmq", "--rabbitmq-url", &url]);
         }
+        flags.extend(more);
         let config = worker_config(&database, &flags).engine;
         let pool = read_pool(database.options(), 2);
         let service = start_messaging(&config, &database.options(), &pool).await;

@@ -1,4 +1,5 @@
 //! An orchestrator with templates of the test's own, and what must hold of its database.
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test program uses a part")]
 
 use std::collections::BTreeMap;
 
@@ -89,6 +90,12 @@ impl Cluster {
         }
         all.extend(flags);
         RunningWorker::start(worker, &self.database, &all)
+    }
+
+    /// The flags with which a worker's program joins.
+    pub fn worker_flags(&self) -> Vec<String> {
+        let database = ["--database-url".to_owned(), self.database.url.clone()];
+        database.into_iter().chain(self.transport.clone()).collect()
     }
 
     /// A new task of namespace `n`.

@@ -1,6 +1,8 @@
 //! What the engine promises of workflows, end to end: an orchestrator's process, workers, a broker.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod breaker;
+mod bridge;
 #[path = "../api/client.rs"]
 mod client;
 mod cluster;

@@ -17,6 +17,7 @@
 //! - [`Postgres`], [`RabbitMq`]: the servers, on top of it.
 //! - [`PostgresBinaries`], [`RabbitMqBinaries`]: where the programs are; [`Survey`]: what a machine
 //!   has and lacks, with the commands that help.
+//! - [`postgres_settings`], [`RABBITMQ_SETTINGS`]: for servers that others start.
 //!
 //! All calls block; from async code call them on a thread for blocking work.
 
@@ -34,6 +35,8 @@ mod survey;
 
 pub use error::{Missing, ServerError};
 pub use guardian::{Ending, Guardian};
-pub use postgres::{Origin, Postgres, PostgresBinaries, PostgresOptions};
-pub use rabbitmq::{RabbitMq, RabbitMqBinaries, RabbitMqOptions};
+pub use postgres::{
+    Origin, Postgres, PostgresBinaries, PostgresOptions, cache_dir, postgres_settings,
+};
+pub use rabbitmq::{RABBITMQ_SETTINGS, RabbitMq, RabbitMqBinaries, RabbitMqOptions};
 pub use survey::{Fact, Privilege, Survey};

@@ -20,7 +20,8 @@ use crate::process::ServerProcess;
 use crate::{Ending, ServerError, secret};
 
 pub use binaries::{Origin, PostgresBinaries};
-pub use settings::PostgresOptions;
+pub use embedded::cache_dir;
+pub use settings::{PostgresOptions, postgres_settings};
 
 const SERVER: &str = "PostgreSQL";
 /// The superuser's role.

@@ -19,7 +19,7 @@ use crate::{Ending, ServerError, secret};
 
 pub use binaries::RabbitMqBinaries;
 use settings::Ports;
-pub use settings::RabbitMqOptions;
+pub use settings::{RABBITMQ_SETTINGS, RabbitMqOptions};
 
 const SERVER: &str = "RabbitMQ";
 const USER: &str = "stepmark";

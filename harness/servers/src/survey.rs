@@ -1,16 +1,8 @@
 //! What this machine has for private servers, what is missing, and how to get it.
 
-use std::env;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::{PostgresBinaries, RabbitMqBinaries, ServerError};
-
-const DOCKER_SOCKET: &str = "unix:///var/run/docker.sock";
-const DOCKER_LIMIT: Duration = Duration::from_secs(2);
 
 /// How packages can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +30,6 @@ pub struct Survey {
     pub privilege: Privilege,
     /// Whether python3 with pip is there, which fetches embedded PostgreSQL.
     pub has_pip: bool,
-    /// The version of the Docker engine that answers, or why none does.
-    pub docker: Result<String, String>,
 }
 
 /// One line of a survey.
@@ -65,7 +55,6 @@ impl Survey {
             has_apt_get: succeeds("apt-get", &["--version"]),
             privilege: privilege(),
             has_pip: succeeds("python3", &["-m", "pip", "--version"]),
-            docker: docker_version(),
         }
     }
 
@@ -78,11 +67,6 @@ impl Survey {
         facts.push(fact("python3 with pip", self.has_pip, "fetches embedded PostgreSQL", || {
             self.apt_get("python3-pip")
         }));
-        let found = match &self.docker {
-            Ok(version) => format!("engine {version} answers"),
-            Err(reason) => reason.clone(),
-        };
-        facts.push(Fact { name: "Docker", good: self.docker.is_ok(), found, remedy: None });
         facts
     }
 
@@ -159,35 +143,4 @@ fn succeeds(program: &str, arguments: &[&str]) -> bool {
         .stderr(Stdio::null())
         .status();
     silent.is_ok_and(|status| status.success())
-}
-
-/// Asks the engine at `DOCKER_HOST`, by default Docker's own socket, for its version.
-fn docker_version() -> Result<String, String> {
-    let host = env::var("DOCKER_HOST").unwrap_or_else(|_| DOCKER_SOCKET.to_owned());
-    let failed = |reason: String| format!("no engine answers at {host}: {reason}");
-    let answer = if let Some(path) = host.strip_prefix("unix://") {
-        UnixStream::connect(path)
-            .and_then(|stream| stream.set_read_timeout(Some(DOCKER_LIMIT)).map(|()| stream))
-            .and_then(ask_version)
-    } else if let Some(address) = host.strip_prefix("tcp://") {
-        TcpStream::connect(address)
-            .and_then(|stream| stream.set_read_timeout(Some(DOCKER_LIMIT)).map(|()| stream))
-            .and_then(ask_version)
-    } else {
-        return Err(failed("neither unix:// nor tcp://".to_owned()));
-    };
-    let answer = answer.map_err(|error| failed(error.to_string()))?;
-    let field = "\"Version\":\"";
-    let version = answer.rsplit_once("\r\n\r\n").and_then(|(_, body)| {
-        let start = body.rfind(field)? + field.len();
-        body[start..].split('"').next().map(str::to_owned)
-    });
-    version.ok_or_else(|| failed("it does not speak Docker's protocol".to_owned()))
-}
-
-fn ask_version(mut stream: impl Read + Write) -> io::Result<String> {
-    stream.write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

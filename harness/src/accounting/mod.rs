@@ -27,7 +27,7 @@ use cpu::Busy;
 pub use cpu::Processes;
 use files::FileReads;
 use postgres::{Counters, Reading, Settled};
-pub use prometheus::label;
+pub use prometheus::{label, sum_where};
 
 /// How long the engine has to be idle before PostgreSQL's statistics hold all it did: the idle
 /// flush of a backend (PGSTAT_IDLE_INTERVAL, 10 s) and some slack.

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use stepmark_workflow::template::{NAME_CHARS_MAX, Source, is_name, parse_all};
 
-use crate::scenario::{self, Language, Scenario, ScenarioError, Surroundings};
+use crate::language::Language;
+use crate::scenario::{self, Scenario, ScenarioError, Surroundings};
 
 /// The tier of scenarios of one's own; those of the benchmark are 1 to 5.
 const TIER: u8 = 6;

@@ -1,16 +1,20 @@
 //! `stepmark bench`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
 use super::{latest_link, new_folder, root};
+use crate::binaries::BinariesError;
 use crate::broker::Broker;
+use crate::language::Language;
 use crate::progress::Progress;
 use crate::report::{Format, Terminal};
 use crate::scenario::{self, Scenario};
 use crate::suite::{Suite, SuiteError};
+use crate::topology::{On, Without};
 use crate::verdict::Plan;
 
 /// Flags of `stepmark bench`.
@@ -30,6 +34,19 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N", default_values_t = [1])]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: Vec<u16>,
+    /// The cluster; may be given several times, for runs on each: `own` is the scenario's, `ten`
+    /// has two orchestrators and two workers in each language, `2x4` has two orchestrators and four
+    /// workers in the language of the scenario's handlers.
+    #[arg(long, value_name = "CLUSTER", default_values_t = [On::Own])]
+    topology: Vec<On>,
+    /// Everything: each scenario on its own cluster and on the ten instances, those of tiers 1, 2 and
+    /// 5 with 64 tasks at once too, and the linear workflow so on clusters of three sizes.
+    #[arg(long, conflicts_with_all = ["tier", "scenario", "concurrency", "topology"])]
+    whole: bool,
+    /// Leaves out the workers in this language, and the scenarios whose handlers are in it; may be
+    /// given several times. The report says so.
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    without: Vec<Language>,
     /// Tasks that are measured. P95 is given from 200 on, P99 from 1000 on.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
@@ -48,6 +65,17 @@ pub(super) struct BenchArgs {
     environment: EnvironmentArgs,
 }
 
+/// Tasks at once where throughput is the question.
+const LOADED: usize = 64;
+/// The clusters that throughput is told by the size of.
+const SIZES: [On; 3] = [
+    On::Grid { orchestrators: 1, workers: 1 },
+    On::Grid { orchestrators: 2, workers: 2 },
+    On::Grid { orchestrators: 4, workers: 4 },
+];
+/// And the scenario that is run on them.
+const GROWING: &str = "linear_rust";
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Brokers {
     Pgmq,
@@ -56,17 +84,61 @@ enum Brokers {
 }
 
 impl BenchArgs {
-    /// A plan for each concurrency, in the order given; one that is given twice is one.
-    fn plans(&self, broker: Broker) -> Vec<Plan> {
-        let mut concurrencies: Vec<usize> = Vec::new();
-        for concurrency in self.concurrency.iter().copied().map(usize::from) {
-            if !concurrencies.contains(&concurrency) {
-                concurrencies.push(concurrency);
+    /// The runs on a broker, cluster by cluster in the order given and within one scenario by
+    /// scenario; one that is asked for twice is one.
+    fn runs<'s>(&self, scenarios: &'s [Scenario], broker: Broker) -> Vec<(&'s Scenario, Plan)> {
+        let (without, warmup, samples) = (self.without(), self.warmup, self.samples);
+        let mut runs: Vec<(&Scenario, Plan)> = Vec::new();
+        for on in self.clusters() {
+            for scenario in scenarios {
+                for concurrency in self.concurrencies(on, scenario) {
+                    let is_there = |(other, plan): &(&Scenario, Plan)| {
+                        (&other.name, plan.on, plan.concurrency)
+                            == (&scenario.name, on, concurrency)
+                    };
+                    if !runs.iter().any(is_there) {
+                        let plan = Plan { on, without, broker, concurrency, warmup, samples };
+                        runs.push((scenario, plan));
+                    }
+                }
             }
         }
-        let (warmup, samples) = (self.warmup, self.samples);
-        let plan = |concurrency| Plan { broker, concurrency, warmup, samples };
-        concurrencies.into_iter().map(plan).collect()
+        runs
+    }
+
+    fn clusters(&self) -> Vec<On> {
+        match self.whole {
+            true => [On::Own, On::Ten].into_iter().chain(SIZES).collect(),
+            false => self.topology.clone(),
+        }
+    }
+
+    fn concurrencies(&self, on: On, scenario: &Scenario) -> Vec<usize> {
+        match (self.whole, on) {
+            (false, _) => self.concurrency.iter().copied().map(usize::from).collect(),
+            (true, On::Own) if matches!(scenario.tier, 1 | 2 | 5) => vec![1, LOADED],
+            (true, On::Own | On::Ten) => vec![1],
+            (true, On::Grid { .. }) if scenario.name == GROWING => vec![LOADED],
+            (true, On::Grid { .. }) => Vec::new(),
+        }
+    }
+
+    fn without(&self) -> Without {
+        self.without.iter().copied().collect()
+    }
+
+    /// The languages that workers are needed in.
+    fn languages(&self, scenarios: &[Scenario]) -> BTreeSet<Language> {
+        let clusters = self.clusters().into_iter().flat_map(|on| {
+            scenarios.iter().filter(|scenario| !self.without().has(scenario.language)).map(
+                move |scenario| {
+                    let other = scenario.compare.iter().filter_map(|one| one.other.as_ref());
+                    let others = other.flat_map(|other| other.topology.languages());
+                    on.topology(scenario).languages().chain(others).collect::<Vec<_>>()
+                },
+            )
+        });
+        clusters.flatten().filter(|language| !self.without().has(*language)).collect()
     }
 }
 
@@ -87,8 +159,11 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
     };
     let report_folder = args.report.clone().unwrap_or_else(|| new_folder(&root));
     let mut suite = tokio::select! {
-        suite = open(&args, &report_folder) => match suite {
+        suite = open(&args, &scenarios, &report_folder) => match suite {
             Ok(suite) => suite,
+            Err(error @ SuiteError::Binaries(BinariesError::Runtime(_))) => {
+                return complain(INVALID, &error);
+            }
             Err(error) => return complain(ENVIRONMENT, &error),
         },
         () = interrupted() => return complain(INVALID, &"interrupted before the first run"),
@@ -122,12 +197,16 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
     }
 }
 
-async fn open(args: &BenchArgs, folder: &Path) -> Result<Suite, SuiteError> {
-    let environment = args.environment.clone();
-    let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await;
+async fn open(
+    args: &BenchArgs,
+    scenarios: &[Scenario],
+    folder: &Path,
+) -> Result<Suite, SuiteError> {
+    let (environment, languages) = (args.environment.clone(), args.languages(scenarios));
+    let binaries = tokio::task::spawn_blocking(move || environment.binaries(&languages)).await;
     let binaries =
         binaries.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    Suite::open(binaries, args.environment.choice(), folder).await
+    Suite::open(binaries, args.environment.choice().await?, folder).await
 }
 
 /// Runs every scenario on every broker at every concurrency. An error is one of the environment.
@@ -142,19 +221,23 @@ async fn measure(
         Brokers::Both => &[Broker::Pgmq, Broker::Rabbitmq],
     };
     for broker in brokers {
-        let plans = args.plans(*broker);
-        let runs = || scenarios.iter().flat_map(|s| plans.iter().map(move |plan| (s, *plan)));
+        let runs = args.runs(scenarios, *broker);
         // One broker of two that is missing leaves a report that says so, and is incomplete.
         if let Err(error) = suite.servers(*broker).await {
             if brokers.len() == 1 {
                 return Err(error.to_string());
             }
-            for (scenario, plan) in runs() {
+            for (scenario, plan) in runs {
                 suite.add_missing(scenario, plan, &error.to_string());
             }
             continue;
         }
-        for (scenario, plan) in runs() {
+        for (scenario, plan) in runs {
+            if let Some(language) = scenario.languages().find(|one| plan.without.has(*one)) {
+                let why = format!("--without {}", language.name());
+                suite.add_left_out(scenario, plan, &why);
+                continue;
+            }
             run_one(suite, scenario, plan).await?;
         }
     }
@@ -168,7 +251,11 @@ async fn run_one(suite: &mut Suite, scenario: &Scenario, plan: Plan) -> Result<(
         1 => String::new(),
         many => format!(", {many} at once"),
     };
-    let name = format!("{} on {}{at_once}", scenario.name, plan.broker.name());
+    let cluster = match plan.on {
+        On::Own => String::new(),
+        other => format!(", cluster {other}"),
+    };
+    let name = format!("{} on {}{at_once}{cluster}", scenario.name, plan.broker.name());
     progress.say(&format!("{name}: cluster, warm-up, floor"));
     let mut run = match suite.start(scenario, plan).await {
         Ok(run) => run,

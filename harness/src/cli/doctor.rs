@@ -1,13 +1,15 @@
 //! `stepmark doctor`.
 
+use std::fmt::Write;
 use std::process::Command;
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use stepmark_docker::Daemon;
 use stepmark_servers::Survey;
 
-use super::{ENVIRONMENT, EnvironmentArgs, GOOD};
-use crate::environment::{BackendName, PostgresFacts};
+use super::{ENVIRONMENT, EnvironmentArgs, GOOD, complain};
+use crate::environment::{BackendName, Images, PostgresFacts};
 
 pub(super) async fn run(args: &EnvironmentArgs) -> u8 {
     let explicit = args.pg_bin.clone();
@@ -39,12 +41,20 @@ pub(super) async fn run(args: &EnvironmentArgs) -> u8 {
             say("process", Ok(&found), "");
         }
     }
+    let docker = docker(&args.images).await;
+    say("docker", docker.as_deref().map_err(String::as_str), "");
     let external = match &args.database_url {
         None => Err("no --database-url given".to_owned()),
         Some(url) => reach(url).await,
     };
     say("external", external.as_deref().map_err(String::as_str), "");
-    let choice = args.choice();
+    let choice = match args.choice().await {
+        Ok(choice) => choice,
+        Err(error) => {
+            println!("\nWith --backend {} it is none.", name(args.backend));
+            return complain(ENVIRONMENT, &error);
+        }
+    };
     println!(
         "\nWith --backend {} it is {}: {}.",
         name(args.backend),
@@ -53,9 +63,21 @@ pub(super) async fn run(args: &EnvironmentArgs) -> u8 {
     );
     let works = match choice.backend.name() {
         "external" => external.is_ok(),
+        "docker" => docker.is_ok(),
         _ => process,
     };
     if works { GOOD } else { ENVIRONMENT }
+}
+
+/// What the backend would use, and what it would have to pull.
+async fn docker(images: &Images) -> Result<String, String> {
+    let daemon = Daemon::connect().await.map_err(|error| error.to_string())?;
+    let mut found = format!("Docker {}", daemon.version());
+    for image in [&images.postgres_image, &images.rabbitmq_image] {
+        let place = if daemon.has(image).await? { "is here" } else { "would be pulled" };
+        write!(found, "; {image} {place}").expect("a string takes any text");
+    }
+    Ok(found)
 }
 
 /// One line: what it is about, what was found, and what helps.
@@ -99,6 +121,7 @@ fn name(backend: BackendName) -> &'static str {
     match backend {
         BackendName::Auto => "auto",
         BackendName::Process => "process",
+        BackendName::Docker => "docker",
         BackendName::External => "external",
     }
 }

@@ -13,6 +13,7 @@ mod task;
 mod up;
 mod workflow;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::binaries::{Binaries, BinariesError};
-use crate::environment::{BackendName, Choice, Told, choose};
+use crate::environment::{BackendName, Choice, EnvironmentError, Images, Told, choose};
+use crate::language::Language;
 
 pub use root::{latest_link, new_folder, root};
 
@@ -92,6 +94,8 @@ pub struct EnvironmentArgs {
     /// The folder with PostgreSQL's binaries, for the backend process.
     #[arg(long, value_name = "DIR", env = "STEPMARK_PG_BIN")]
     pg_bin: Option<PathBuf>,
+    #[command(flatten)]
+    images: Images,
     /// A folder with the engine's binaries, instead of building them; they must be of this
     /// revision.
     #[arg(long, value_name = "DIR", env = "STEPMARK_BIN_DIR")]
@@ -100,27 +104,31 @@ pub struct EnvironmentArgs {
 
 impl EnvironmentArgs {
     /// The backend that these flags ask for.
-    fn choice(&self) -> Choice {
+    async fn choice(&self) -> Result<Choice, EnvironmentError> {
         let told = Told {
             database_url: self.database_url.clone(),
             rabbitmq_url: self.rabbitmq_url.clone(),
             prometheus_url: self.rabbitmq_prometheus_url.clone(),
             postgres_binaries: self.pg_bin.clone(),
+            images: self.images.clone(),
         };
-        choose(self.backend, told)
+        choose(self.backend, told).await
     }
 
-    /// The binaries that these flags ask for.
-    fn binaries(&self) -> Result<Binaries, BinariesError> {
+    /// The binaries that these flags ask for, with workers in these languages.
+    fn binaries(&self, languages: &BTreeSet<Language>) -> Result<Binaries, BinariesError> {
         match &self.bin_dir {
-            Some(folder) => Binaries::in_folder(&root(), folder),
-            None => Binaries::build(&root()),
+            Some(folder) => Binaries::in_folder(&root(), folder, languages),
+            None => Binaries::build(&root(), languages),
         }
     }
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    if let Some(code) = stepmark_docker::reap_if_asked() {
+        return code;
+    }
     let cli = Cli::parse();
     let level = EnvFilter::try_from_env("STEPMARK_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error"));

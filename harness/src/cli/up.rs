@@ -7,11 +7,13 @@ use std::sync::Arc;
 use clap::Args;
 use stepmark_servers::Guardian;
 
-use super::{ENVIRONMENT, EnvironmentArgs, GOOD, complain, interrupted, new_folder, root};
+use super::{ENVIRONMENT, EnvironmentArgs, GOOD, INVALID, complain, interrupted, new_folder, root};
+use crate::binaries::BinariesError;
 use crate::broker::Broker;
 use crate::cluster::{Cluster, Connections};
 use crate::environment::{EnvironmentError, RunDatabase};
-use crate::scenario::{Language, Topology};
+use crate::language::Language;
+use crate::topology::{On, Topology, UnknownTopology};
 
 const QUEUE_PREFIX: &str = "STEPMARK_QUEUE_PREFIX";
 
@@ -21,14 +23,13 @@ pub(super) struct UpArgs {
     /// The broker that messages travel through.
     #[arg(long, value_enum, default_value = "pgmq")]
     broker: Broker,
-    /// Number of orchestrators.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
-    orchestrators: u32,
-    /// Number of workers in Rust.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
-    workers: u32,
+    /// The cluster: `ten` has two orchestrators and two workers in each language; `2x4` has two
+    /// orchestrators and four workers in Rust.
+    #[arg(long, value_name = "CLUSTER", default_value = "1x1", value_parser = cluster)]
+    topology: On,
+    /// Leaves out the workers in this language; may be given several times.
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    without: Vec<Language>,
     /// Folder of workflow templates of your own, instead of the scenarios' own. Their handlers are
     /// in your worker: it joins with the variables that are printed.
     #[arg(long, value_name = "DIR")]
@@ -40,22 +41,43 @@ pub(super) struct UpArgs {
     environment: EnvironmentArgs,
 }
 
+/// Here is no scenario that could have one of its own.
+fn cluster(text: &str) -> Result<On, UnknownTopology> {
+    text.parse().ok().filter(|on| *on != On::Own).ok_or(UnknownTopology)
+}
+
 pub(super) async fn run(args: UpArgs) -> u8 {
     match stay_up(&args).await {
         Ok(()) => GOOD,
-        Err(error) => complain(ENVIRONMENT, &format!("{error:#}")),
+        Err(error) => {
+            let runtime = matches!(error.downcast_ref(), Some(BinariesError::Runtime(_)));
+            complain(if runtime { INVALID } else { ENVIRONMENT }, &format!("{error:#}"))
+        }
     }
+}
+
+/// The processes that the flags ask for.
+fn topology(args: &UpArgs) -> Topology {
+    let topology = match args.topology {
+        On::Own | On::Ten => Topology::ten(),
+        On::Grid { orchestrators, workers } => {
+            Topology { orchestrators, workers: BTreeMap::from([(Language::Rust, workers)]) }
+        }
+    };
+    topology.without(args.without.iter().copied().collect())
 }
 
 async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
     let mut settings = settings(args)?;
     let environment = args.environment.clone();
-    let binaries = tokio::task::spawn_blocking(move || environment.binaries()).await??;
+    let topology = topology(args);
+    let languages = topology.languages().collect();
+    let binaries = tokio::task::spawn_blocking(move || environment.binaries(&languages)).await??;
     let logs = args.logs.clone().unwrap_or_else(|| new_folder(&root()).join("logs"));
     std::fs::create_dir_all(&logs)
         .map_err(|error| anyhow::anyhow!("cannot write logs to {}: {error}", logs.display()))?;
     let guardian = Arc::new(Guardian::start().map_err(EnvironmentError::Guardian)?);
-    let mut choice = args.environment.choice();
+    let mut choice = args.environment.choice().await?;
     println!("backend     {} ({})", choice.backend.name(), choice.why);
     // Outside of the future, so that it is removed even when that is broken off.
     let mut database = None;
@@ -74,10 +96,6 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
             rabbitmq_url: amqp_url,
             settings,
         };
-        let topology = Topology {
-            orchestrators: args.orchestrators,
-            workers: BTreeMap::from([(Language::Rust, args.workers)]),
-        };
         let cluster = Cluster::start(&binaries, &topology, &connections, &logs, &guardian).await?;
         anyhow::Ok((connections, cluster))
     };
@@ -90,7 +108,10 @@ async fn stay_up(args: &UpArgs) -> anyhow::Result<()> {
             introduce(&cluster, &connections, &logs);
             show_request(&cluster, args.templates.is_some());
             println!("\nCtrl-C ends everything.");
-            interrupted().await;
+            tokio::select! {
+                () = interrupted() => {}
+                () = tell_changes(&cluster) => {}
+            }
             eprintln!("stopping");
             cluster.stop().await;
             Ok(())
@@ -113,6 +134,20 @@ fn settings(args: &UpArgs) -> anyhow::Result<BTreeMap<&'static str, String>> {
         .canonicalize()
         .map_err(|error| anyhow::anyhow!("--templates {}: {error}", templates.display()))?;
     Ok(BTreeMap::from([("STEPMARK_TEMPLATES", folder.display().to_string())]))
+}
+
+/// Says whenever an instance has ended or is there again, for as long as it is asked to.
+async fn tell_changes(cluster: &Cluster) {
+    let lines = || cluster.instances().map(ToString::to_string).collect::<Vec<_>>();
+    let mut told = lines();
+    loop {
+        cluster.faults().changed().await;
+        let now = lines();
+        for line in now.iter().filter(|line| !told.contains(line)) {
+            println!("{line}");
+        }
+        told = now;
+    }
 }
 
 fn introduce(cluster: &Cluster, connections: &Connections, logs: &std::path::Path) {

@@ -12,7 +12,7 @@ use stepmark_workflow::{Template, drawing};
 
 use super::{ENVIRONMENT, GOOD, INVALID, complain, root};
 use crate::authoring::{AuthoringError, Draft, Shape};
-use crate::scenario::Language;
+use crate::language::Language;
 
 /// What to do with templates.
 #[derive(Debug, Subcommand)]

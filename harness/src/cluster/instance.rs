@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,6 +26,9 @@ const READY_LINE: &str = "listening on ";
 /// Why the cluster did not come up. Trying again can help only when a port was taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
+    /// The topology has a worker in a language that was not built.
+    #[error("no worker in {0} was built")]
+    NotBuilt(&'static str),
     /// The program cannot be executed.
     #[error("{name}: cannot start {path}: {error}")]
     Spawn {
@@ -75,6 +79,7 @@ pub enum ClusterError {
 pub(super) struct Program {
     pub name: String,
     pub path: PathBuf,
+    pub arguments: Vec<String>,
     /// Its working directory, so that a task can name files of the project.
     pub folder: PathBuf,
     pub environment: BTreeMap<&'static str, String>,
@@ -86,7 +91,9 @@ pub(super) struct Program {
 pub struct Instance {
     name: String,
     url: String,
+    log: PathBuf,
     pid: Arc<Mutex<Option<u32>>>,
+    restarts: Arc<AtomicU32>,
     stopping: CancellationToken,
     supervisor: JoinHandle<()>,
 }
@@ -103,11 +110,18 @@ impl Instance {
         program.environment.insert("STEPMARK_LISTEN", address);
         let name = program.name.clone();
         let pid = Arc::new(Mutex::new(child.id()));
-        let stopping = CancellationToken::new();
-        let watch =
-            Supervisor { program, guardian, faults, pid: pid.clone(), stop: stopping.clone() };
+        let restarts = Arc::<AtomicU32>::default();
+        let (log, stopping) = (program.log.clone(), CancellationToken::new());
+        let watch = Supervisor {
+            program,
+            guardian,
+            faults,
+            pid: pid.clone(),
+            restarts: restarts.clone(),
+            stop: stopping.clone(),
+        };
         let supervisor = tokio::spawn(watch.run(child));
-        Ok(Instance { name, url, pid, stopping, supervisor })
+        Ok(Instance { name, url, log, pid, restarts, stopping, supervisor })
     }
 
     /// The instance's name.
@@ -125,6 +139,11 @@ impl Instance {
         *self.pid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How often it was started again.
+    pub fn restarts(&self) -> u32 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
     pub(super) async fn stop(mut self) {
         self.stopping.cancel();
         // A supervisor that panicked has dropped its child, which kills it.
@@ -136,7 +155,18 @@ impl Instance {
 
 impl std::fmt::Display for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (pid {}) {}", self.name, self.pid().unwrap_or_default(), self.url)
+        let state = match self.pid() {
+            Some(pid) => format!("ready (pid {pid})"),
+            None => "starting".to_owned(),
+        };
+        write!(
+            f,
+            "{:<20} {state:<18} restarts {}  {}  {}",
+            self.name,
+            self.restarts(),
+            self.url,
+            self.log.display()
+        )
     }
 }
 
@@ -152,13 +182,13 @@ struct Supervisor {
     guardian: Arc<Guardian>,
     faults: Faults,
     pid: Arc<Mutex<Option<u32>>>,
+    restarts: Arc<AtomicU32>,
     stop: CancellationToken,
 }
 
 impl Supervisor {
     async fn run(self, mut child: Child) {
         let started = Instant::now();
-        let mut restarts = 0;
         loop {
             let pid = child.id();
             let status = tokio::select! {
@@ -176,7 +206,7 @@ impl Supervisor {
                 self.program.log.display(),
             ));
             child = loop {
-                restarts += 1;
+                let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
                 if restarts > RESTARTS_MAX {
                     let name = &self.program.name;
                     let given_up = format!("{name} was given up after {RESTARTS_MAX} restarts");
@@ -193,6 +223,7 @@ impl Supervisor {
                 }
             };
             *self.pid.lock().unwrap_or_else(PoisonError::into_inner) = child.id();
+            self.faults.changed.notify_one();
         }
     }
 
@@ -252,6 +283,7 @@ async fn launch(program: &Program, guardian: &Guardian) -> Result<(Child, String
     let mut command = Command::from(command);
     without_own_variables(&mut command);
     let mut child = command
+        .args(&program.arguments)
         .envs(&program.environment)
         .current_dir(&program.folder)
         .stdout(Stdio::piped())

@@ -3,17 +3,19 @@
 mod instance;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use stepmark_servers::Guardian;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::binaries::Binaries;
 use crate::broker::Broker;
-use crate::scenario::{Language, Topology};
+use crate::language::WorkerProgram;
+use crate::topology::Topology;
 
 use instance::Program;
 pub use instance::{ClusterError, Instance};
@@ -45,6 +47,8 @@ pub struct Cluster {
 pub struct Faults {
     all: Arc<Mutex<Vec<String>>>,
     given_up: CancellationToken,
+    /// An instance has ended, or is there again.
+    changed: Arc<Notify>,
 }
 
 impl Faults {
@@ -58,9 +62,16 @@ impl Faults {
         self.given_up.cancelled().await;
     }
 
+    /// Waits until an instance has ended or is there again; what has happened before the call and
+    /// was not waited for counts once.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     fn add(&self, fault: String) {
         tracing::warn!("{fault}");
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        self.changed.notify_one();
     }
 }
 
@@ -78,35 +89,40 @@ impl Cluster {
         guardian: &Arc<Guardian>,
     ) -> Result<Cluster, ClusterError> {
         let faults = Faults::default();
-        let launch = |name: String, path: PathBuf, listen: &str| {
-            let environment = environment(connections, &binaries.root, &name, listen);
+        let launch = |name: String, program: &WorkerProgram| {
+            let mut environment = environment(connections, &binaries.root, &name);
+            environment.extend(program.environment.clone());
             let log = logs.join(format!("{name}.log"));
             let folder = binaries.root.clone();
-            let program = Program { name, path, folder, environment, log };
+            let WorkerProgram { path, arguments, .. } = program.clone();
+            let program = Program { name, path, arguments, folder, environment, log };
             Instance::start(program, Arc::clone(guardian), faults.clone())
         };
         // Workers need the schema, which the first orchestrator makes.
-        let orchestrators = try_join_all((1..=topology.orchestrators).map(|n| {
-            launch(format!("orchestrator-{n}"), binaries.orchestrator.clone(), "127.0.0.1:0")
-        }));
-        let orchestrators = orchestrators.await?;
-        let workers = topology
-            .workers
-            .iter()
-            .flat_map(|(language, count)| (1..=*count).map(|n| (*language, n)).collect::<Vec<_>>());
-        let workers = try_join_all(workers.map(|(language, n)| {
-            let path = match language {
-                Language::Rust => binaries.worker_rust.clone(),
-            };
-            launch(format!("worker-{}-{n}", language.name()), path, "127.0.0.1:0")
-        }));
-        let workers = workers.await?;
+        let orchestrator = WorkerProgram::native(binaries.orchestrator.clone());
+        let orchestrators = (1..=topology.orchestrators)
+            .map(|n| launch(format!("orchestrator-{n}"), &orchestrator));
+        let orchestrators = try_join_all(orchestrators).await?;
+        let mut workers = Vec::new();
+        for (language, count) in &topology.workers {
+            let program = binaries.workers.get(language);
+            let program = program.ok_or(ClusterError::NotBuilt(language.name()))?;
+            workers.extend(
+                (1..=*count).map(|n| launch(format!("worker-{}-{n}", language.name()), program)),
+            );
+        }
+        let workers = try_join_all(workers).await?;
         Ok(Cluster { orchestrators, workers, faults })
     }
 
     /// The base URLs of the orchestrators.
     pub fn orchestrator_urls(&self) -> Vec<String> {
         self.orchestrators.iter().map(Instance::url).collect()
+    }
+
+    /// The base URLs of the workers.
+    pub fn worker_urls(&self) -> Vec<String> {
+        self.workers.iter().map(Instance::url).collect()
     }
 
     /// All instances, orchestrators first.
@@ -132,12 +148,11 @@ fn environment(
     connections: &Connections,
     root: &Path,
     name: &str,
-    listen: &str,
 ) -> BTreeMap<&'static str, String> {
     let mut environment = BTreeMap::from([
         ("STEPMARK_DATABASE_URL", connections.database_url.clone()),
         ("STEPMARK_BROKER", connections.broker.name().to_owned()),
-        ("STEPMARK_LISTEN", listen.to_owned()),
+        ("STEPMARK_LISTEN", "127.0.0.1:0".to_owned()),
         ("STEPMARK_TEMPLATES", root.join("fixtures/workflows").display().to_string()),
         ("STEPMARK_INSTANCE", name.to_owned()),
     ]);

@@ -1,7 +1,9 @@
 //! Where the servers come from: backends behind one trait.
 
 pub mod amqp;
+mod choice;
 mod database;
+mod docker;
 mod external;
 mod process;
 mod settings;
@@ -9,9 +11,12 @@ mod settings;
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
+use stepmark_docker::DockerError;
 use stepmark_servers::ServerError;
 
+pub use choice::{BackendName, Choice, Told, choose};
 pub use database::{Names, RunDatabase};
+pub use docker::{Docker, Images};
 pub use external::External;
 pub use process::Process;
 pub use settings::PostgresFacts;
@@ -23,7 +28,7 @@ pub struct PostgresServer {
     pub admin_url: String,
     /// The postmaster's process id, where it is a process of this machine.
     pub pid: Option<u32>,
-    /// The data directory, where it is on this machine.
+    /// The data directory, or a folder on the same disk, where that is of this machine.
     pub data_dir: Option<PathBuf>,
 }
 
@@ -62,6 +67,23 @@ pub enum EnvironmentError {
     /// A private server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A container does not start.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// No backend has what it needs.
+    #[error(
+        "there are no servers:\n  process   {process}\n  docker    {docker}\n  external  no \
+         --database-url was given"
+    )]
+    Nothing {
+        /// What the backend `process` lacks.
+        process: Box<ServerError>,
+        /// What the backend `docker` lacks.
+        docker: Box<DockerError>,
+    },
+    /// The program's own path, by which it is started once more, is not known.
+    #[error("cannot tell the path of this program: {0}")]
+    OwnPath(std::io::Error),
     /// A server cannot be used.
     #[error("{what}: {error}")]
     Postgres {
@@ -93,67 +115,4 @@ pub enum EnvironmentError {
     /// The guardian, which cleans up after a killed harness, does not work.
     #[error("cannot start the guardian process: {0}")]
     Guardian(std::io::Error),
-}
-
-/// URLs of servers that are there already, and told by the user.
-#[derive(Debug, Clone, Default)]
-pub struct Told {
-    /// `--database-url`: a superuser of PostgreSQL.
-    pub database_url: Option<String>,
-    /// `--rabbitmq-url`.
-    pub rabbitmq_url: Option<String>,
-    /// `--rabbitmq-prometheus-url`.
-    pub prometheus_url: Option<String>,
-    /// `--pg-bin`: the folder with PostgreSQL's binaries.
-    pub postgres_binaries: Option<PathBuf>,
-}
-
-impl Told {
-    /// What the environment tells, under the names that `stepmark --help` gives.
-    pub fn from_environment() -> Told {
-        let told = |name| std::env::var(name).ok();
-        Told {
-            database_url: told("STEPMARK_EXTERNAL_DATABASE_URL"),
-            rabbitmq_url: told("STEPMARK_EXTERNAL_RABBITMQ_URL"),
-            prometheus_url: told("STEPMARK_EXTERNAL_RABBITMQ_PROMETHEUS_URL"),
-            postgres_binaries: told("STEPMARK_PG_BIN").map(PathBuf::from),
-        }
-    }
-}
-
-/// A backend, and why it is the one.
-pub struct Choice {
-    /// The backend.
-    pub backend: Box<dyn Backend>,
-    /// Why it was taken, for people.
-    pub why: String,
-}
-
-/// A backend by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum BackendName {
-    /// The first that works.
-    Auto,
-    /// Private servers from binaries of this machine.
-    Process,
-    /// Servers that run already, by URL.
-    External,
-}
-
-/// Takes the backend asked for, or the first that can work.
-pub fn choose(name: BackendName, told: Told) -> Choice {
-    let external = match (name, &told.database_url) {
-        (BackendName::External, _) => Some("asked for with --backend external"),
-        (BackendName::Auto, Some(_)) => Some("--database-url names a server"),
-        _ => None,
-    };
-    if let Some(why) = external {
-        return Choice { backend: Box::new(External::new(told)), why: why.to_owned() };
-    }
-    let why = match name {
-        BackendName::Process => "asked for with --backend process",
-        _ => "no --database-url was given, and private local servers need nothing but binaries",
-    };
-    let backend = Box::new(Process::new(told.postgres_binaries));
-    Choice { backend, why: why.to_owned() }
 }

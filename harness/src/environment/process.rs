@@ -74,7 +74,7 @@ impl Backend for Process {
 }
 
 /// Runs a blocking call on a thread for such; a panic there goes on here.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, ServerError> {
     match spawn_blocking(call).await {

@@ -41,6 +41,8 @@ pub struct Report {
     pub environment: Environment,
     /// The runs, in order.
     pub runs: Vec<RunReport>,
+    /// What was left out by choice, and whose.
+    pub left_out: Vec<String>,
 }
 
 /// The servers that the runs used.

@@ -1,7 +1,9 @@
 //! The tables of a report, as texts: what the formats for people have in common.
 
 use super::Report;
+use crate::difference::Interval;
 use crate::recorder::LatencyMs;
+use crate::topology::On;
 use crate::verdict::{Reference, RunReport, Status};
 use crate::work::Spread;
 
@@ -15,12 +17,32 @@ pub(super) struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// All tables of a report.
+/// All tables of a report that have rows.
 pub(super) fn all(report: &Report) -> Vec<Table> {
-    vec![latencies(report), work(report), floors(report)]
+    let of = |wanted: fn(&str) -> bool| {
+        report.runs.iter().filter(move |run| wanted(&run.on)).collect::<Vec<&RunReport>>()
+    };
+    let own = of(|on| on == On::Own.to_string());
+    let ten = of(|on| on == On::Ten.to_string());
+    let grid = of(|on| on.contains('x'));
+    let mut tables = vec![
+        latencies(LATENCY, &own),
+        latencies(TEN, &ten),
+        throughputs(&grid),
+        differences(report),
+        step_times(report),
+        work(report),
+        floors(report),
+    ];
+    tables.retain(|table| !table.rows.is_empty());
+    tables
 }
 
-fn latencies(report: &Report) -> Table {
+const LATENCY: &str = "Latency in ms with so many tasks at once (closed loop), from before the \
+                       request is sent until the caller knows of Complete";
+const TEN: &str = "The same on the ten instances: 2 orchestrators, and 2 workers in each language";
+
+fn latencies(title: &str, runs: &[&RunReport]) -> Table {
     let mut header = vec![
         "scenario",
         "broker",
@@ -54,23 +76,122 @@ fn latencies(report: &Report) -> Table {
             verdict(run).to_owned(),
         ]
     };
-    let mut rows: Vec<Vec<String>> = report.runs.iter().map(row).collect();
-    if report.runs.iter().any(|run| run.items.is_some()) {
+    let mut rows: Vec<Vec<String>> = runs.iter().copied().map(row).collect();
+    if runs.iter().any(|run| run.items.is_some()) {
         let place = header.iter().position(|name| *name == "tasks/s").map_or(0, |place| place + 1);
         header.insert(place, "items/s");
-        for (row, run) in rows.iter_mut().zip(&report.runs) {
+        for (row, run) in rows.iter_mut().zip(runs) {
             let items = run.items.as_ref();
             let cell = items.map(|items| format!("{:.0} {}", items.per_s, items.unit));
             row.insert(place, cell.unwrap_or_else(|| NONE.to_owned()));
         }
     }
-    let mut title = "Latency in ms with so many tasks at once (closed loop), from before the \
-                     request is sent until the caller knows of Complete"
-        .to_owned();
-    if let Some(reference) = report.runs.iter().find_map(|run| run.reference.as_ref()) {
+    let mut title = title.to_owned();
+    if runs.iter().any(|run| run.tasks_a_sample > 1) {
+        title.push_str("\nof tasks that are started together: until the last of them is Complete");
+    }
+    if let Some(reference) = runs.iter().find_map(|run| run.reference.as_ref()) {
         title.push_str(&format!("\nP50 beside it: {}", reference.label));
     }
     Table { title, header, rows }
+}
+
+fn throughputs(runs: &[&RunReport]) -> Table {
+    let header = vec![
+        "scenario",
+        "broker",
+        "orchestrators x workers",
+        "at once",
+        "n",
+        "tasks/s",
+        "P50",
+        "P95",
+        "verdict",
+    ];
+    let row = |run: &&RunReport| {
+        vec![
+            run.scenario.clone(),
+            run.broker.name().to_owned(),
+            run.on.clone(),
+            run.concurrency.to_string(),
+            run.samples.to_string(),
+            number(run.throughput_per_s, 0),
+            number(run.latency_ms.p50, 2),
+            number(run.latency_ms.p95, 2),
+            verdict(run).to_owned(),
+        ]
+    };
+    let title = "Throughput by the size of the cluster; latencies in ms".to_owned();
+    Table { title, header, rows: runs.iter().map(row).collect() }
+}
+
+fn differences(report: &Report) -> Table {
+    let header = vec![
+        "scenario",
+        "broker",
+        "what",
+        "against",
+        "pairs",
+        "P50",
+        "other P50",
+        "difference (95 %)",
+        "in % (95 %)",
+        "a stage",
+    ];
+    let interval = |Interval { low, median, high }: Interval, decimals: usize| {
+        format!("{median:.decimals$} ({low:.decimals$} to {high:.decimals$})")
+    };
+    let row = |run: &RunReport| {
+        let difference = run.difference.as_ref()?;
+        Some(vec![
+            run.scenario.clone(),
+            run.broker.name().to_owned(),
+            difference.called.clone(),
+            format!("{}, {} cluster", difference.with, difference.on),
+            difference.pairs.to_string(),
+            number(Some(difference.own_p50_ms), 2),
+            number(Some(difference.other_p50_ms), 2),
+            interval(difference.ms, 3),
+            interval(difference.percent, 1),
+            number(Some(difference.ms_a_stage), 3),
+        ])
+    };
+    let title = "Differences in ms, one task of each in turns: median of the pairs, with the \
+                 interval of 95 %"
+        .to_owned();
+    Table { title, header, rows: report.runs.iter().filter_map(row).collect() }
+}
+
+fn step_times(report: &Report) -> Table {
+    let header = vec![
+        "scenario",
+        "broker",
+        "at once",
+        "cluster",
+        "run",
+        "handler",
+        "JSON",
+        "bridge",
+        "completion",
+    ];
+    let row = |run: &RunReport| {
+        let time = run.step_time?;
+        Some(vec![
+            run.scenario.clone(),
+            run.broker.name().to_owned(),
+            run.concurrency.to_string(),
+            run.on.clone(),
+            number(Some(time.run_us), 0),
+            number(time.handler_us, 0),
+            number(time.serialisation_us, 0),
+            number(time.bridge_us, 0),
+            number(Some(time.completion_us), 0),
+        ])
+    };
+    let title = "A step in its worker, by the worker's own metrics: mean in µs. Run is handler, \
+                 JSON and bridge; completion is from the outcome until it is stored"
+        .to_owned();
+    Table { title, header, rows: report.runs.iter().filter_map(row).collect() }
 }
 
 fn work(report: &Report) -> Table {
@@ -78,6 +199,7 @@ fn work(report: &Report) -> Table {
         "scenario",
         "broker",
         "at once",
+        "cluster",
         "step trans.",
         "task trans.",
         "messages",
@@ -108,6 +230,7 @@ fn work(report: &Report) -> Table {
             run.scenario.clone(),
             run.broker.name().to_owned(),
             run.concurrency.to_string(),
+            run.on.clone(),
             cell("step_transitions", work.step_transitions, None),
             cell("task_transitions", work.task_transitions, text_transitions),
             cell("messages", work.messages, None),
@@ -135,6 +258,7 @@ fn floors(report: &Report) -> Table {
         "scenario",
         "broker",
         "at once",
+        "cluster",
         "durable commit",
         "SQL round trip",
         "broker hop",
@@ -148,6 +272,7 @@ fn floors(report: &Report) -> Table {
             run.scenario.clone(),
             run.broker.name().to_owned(),
             run.concurrency.to_string(),
+            run.on.clone(),
             number(floor.median.commit_ms, 3),
             number(floor.median.sql_round_trip_ms, 3),
             number(floor.median.broker_hop_ms, 3),
@@ -172,8 +297,14 @@ pub(super) fn verdict(run: &RunReport) -> &'static str {
 
 /// The run among the others, for people.
 fn name(run: &RunReport) -> String {
-    let name = format!("{} on {}", run.scenario, run.broker.name());
-    if run.concurrency == 1 { name } else { format!("{name}, {} at once", run.concurrency) }
+    let mut name = format!("{} on {}", run.scenario, run.broker.name());
+    if run.concurrency != 1 {
+        name += &format!(", {} at once", run.concurrency);
+    }
+    if run.on != On::Own.to_string() {
+        name += &format!(", cluster {}", run.on);
+    }
+    name
 }
 
 /// The problems and notes of all runs, a line each.
@@ -185,7 +316,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
         let notes = run.notes.iter().map(|text| format!("{name}: note: {text}"));
         problems.chain(notes).collect::<Vec<_>>()
     };
-    report.runs.iter().flat_map(lines).collect()
+    report.runs.iter().flat_map(lines).chain(report.left_out.clone()).collect()
 }
 
 /// The machine and the servers, a line each: name and value.

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use stepmark_workflow::Template;
 use stepmark_workflow::template::{Source, parse_all, read_bounded};
@@ -40,6 +41,14 @@ pub enum ScenarioError {
         name: String,
         /// The names that exist.
         known: String,
+    },
+    /// A scenario is compared with one that is not there.
+    #[error("the scenario {name} is compared with {with}, which is not there")]
+    NothingToCompare {
+        /// The scenario.
+        name: String,
+        /// What it is compared with.
+        with: String,
     },
     /// No template has that name.
     #[error("no template {0} in {TEMPLATES}")]
@@ -121,7 +130,26 @@ pub fn read_all(root: &Path, files: &[PathBuf]) -> Result<Vec<Scenario>, Scenari
             Err(diagnostics) => problems.extend(diagnostics),
         }
     }
-    if problems.is_empty() { Ok(scenarios) } else { Err(ScenarioError::Malformed(problems)) }
+    if !problems.is_empty() {
+        return Err(ScenarioError::Malformed(problems));
+    }
+    join_compared(&mut scenarios)?;
+    Ok(scenarios)
+}
+
+/// Gives each scenario the one that it is compared with.
+fn join_compared(scenarios: &mut [Scenario]) -> Result<(), ScenarioError> {
+    let all = scenarios.to_vec();
+    for scenario in scenarios {
+        let Some(compare) = &mut scenario.compare else {
+            continue;
+        };
+        let other = all.iter().find(|other| other.name == compare.with);
+        let (name, with) = (scenario.name.clone(), compare.with.clone());
+        let other = other.ok_or(ScenarioError::NothingToCompare { name, with })?;
+        compare.other = Some(Arc::new(other.clone()));
+    }
+    Ok(())
 }
 
 /// Picks the scenarios that a run was asked for.

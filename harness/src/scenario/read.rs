@@ -7,7 +7,7 @@ use stepmark_workflow::Template;
 use stepmark_workflow::template::is_name;
 use stepmark_workflow::yaml::{self, Diagnostic, Fields, Findings, Node, quoted};
 
-use super::{Items, Scenario, bounds, cases, workflow};
+use super::{Items, Scenario, bounds, cases, compare, workflow};
 use crate::workload::Text;
 
 /// Highest tier that there can be.
@@ -17,11 +17,14 @@ const STAGES_MAX: u32 = 10_000;
 /// Most items that a task can have.
 const ITEMS_MAX: u64 = 1_000_000_000_000;
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 17] = [
     "name",
     "tier",
     "workflow",
     "topology",
+    "language",
+    "tasks_a_sample",
+    "compare",
     "input",
     "expected",
     "cases",
@@ -115,6 +118,12 @@ fn read(
     let (workflow, template) = workflow.unzip();
     let topology = fields.required("topology", findings);
     let topology = topology.and_then(|node| workflow::topology(node, findings));
+    let language = topology
+        .as_ref()
+        .and_then(|topology| compare::language(fields.get("language"), topology, root, findings));
+    let tasks_a_sample =
+        fields.get("tasks_a_sample").map(|node| compare::tasks_a_sample(node, findings));
+    let compare = fields.get("compare").map(|node| compare::compare(node, findings));
     let whole = Whole {
         file,
         text,
@@ -135,6 +144,9 @@ fn read(
         tier: tier?,
         workflow: workflow?,
         topology: topology?,
+        language: language?,
+        tasks_a_sample: tasks_a_sample.flatten().unwrap_or(1),
+        compare: compare.flatten(),
         inputs,
         oracle,
         sequential_stages: stages?,

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use stepmark_workflow::Template;
 use stepmark_workflow::yaml::{Fields, Findings, Key, Node, Value, quoted, suggest};
 
-use super::{Language, Topology, Workflow};
-
-/// Most processes of one kind.
-const INSTANCES_MAX: u32 = 64;
+use super::Workflow;
+use crate::language::Language;
+use crate::topology::{INSTANCES_MAX, Topology};
 
 /// The workflow, and its template where the templates are known.
 pub(super) fn workflow<'t>(

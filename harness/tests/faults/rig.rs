@@ -1,7 +1,7 @@
 //! A cluster of this build on servers of its own, under load, with its answers checked.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -9,12 +9,13 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use stepmark_harness::audit;
+use stepmark_harness::audit::{self, Asked};
 use stepmark_harness::binaries::Binaries;
 use stepmark_harness::broker::Broker;
 use stepmark_harness::client::Client;
 use stepmark_harness::cluster::{Cluster, Connections};
 use stepmark_harness::environment::RunDatabase;
+use stepmark_harness::language::Language;
 use stepmark_harness::load::{Load, Sample};
 use stepmark_harness::oracle;
 use stepmark_harness::scenario::{self, Scenario};
@@ -129,7 +130,9 @@ impl Rig {
         let numbered = |sample: &Sample| Some((sample.task_uuid.clone()?, sample.number));
         let asked: BTreeMap<String, u64> = ended.iter().filter_map(numbered).collect();
         let mut sql = self.sql().await;
-        let findings = audit::examine(&mut sql, &self.workload, &asked, |_| true);
+        let (workload, numbers) = (&self.workload, &asked);
+        let asked = [Asked { workload, numbers, tasks_a_sample: 1, measured_from: 0 }];
+        let findings = audit::examine(&mut sql, &asked);
         assert_eq!(findings.await.unwrap().wrong, vec![]);
         // Each accepted outcome is applied once, and no step has more than one.
         let steps = self.count("workflow_steps").await;
@@ -170,7 +173,7 @@ impl Rig {
     }
 
     pub fn worker(&self) -> &Path {
-        &self.binaries.worker_rust
+        &self.binaries.workers[&Language::Rust].path
     }
 
     pub async fn sql(&self) -> PgConnection {
@@ -210,5 +213,5 @@ fn build() -> Binaries {
     });
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = Path::new(env!("CARGO_BIN_EXE_stepmark")).parent().unwrap();
-    Binaries::in_folder(root, folder).unwrap()
+    Binaries::in_folder(root, folder, &BTreeSet::from([Language::Rust])).unwrap()
 }

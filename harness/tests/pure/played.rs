@@ -6,6 +6,7 @@ use stepmark_harness::floor::{Floor, FloorSummary};
 use stepmark_harness::oracle::{Answer, StepRecord, TaskRecord, Transition};
 use stepmark_harness::recorder::Recorder;
 use stepmark_harness::scenario::{Expected, Oracle, Scenario};
+use stepmark_harness::topology::{On, Without};
 use stepmark_harness::verdict::{Observations, Plan};
 use stepmark_harness::work::{Accounts, Spread, Work};
 use stepmark_workflow::state::{StepState, TaskState};
@@ -13,7 +14,14 @@ use stepmark_workflow::state::{StepState, TaskState};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-pub const PLAN: Plan = Plan { broker: Broker::Pgmq, concurrency: 1, warmup: 10, samples: 200 };
+pub const PLAN: Plan = Plan {
+    on: On::Own,
+    without: Without::NONE,
+    broker: Broker::Pgmq,
+    concurrency: 1,
+    warmup: 10,
+    samples: 200,
+};
 
 pub fn linear() -> Scenario {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/tier1/linear_rust.yaml");
@@ -111,6 +119,8 @@ pub fn observations(samples: u64) -> Observations {
         notes: vec![],
         accounts: Accounts { mean, each, cpu_ms_by_process },
         floor: FloorSummary::of(vec![round(0.25), round(0.24), round(0.26)]),
+        difference: None,
+        step_time: None,
     }
 }
 

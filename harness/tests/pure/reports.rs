@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
 
+use stepmark_harness::difference::{Difference, Words};
 use stepmark_harness::report::{
     Disk, Environment, Format, Git, Json, Machine, Markdown, Report, SCHEMA_VERSION, ServerFacts,
     Terminal,
 };
-use stepmark_harness::scenario::Items;
+use stepmark_harness::scenario::{Compare, CompareOn, DifferenceAim, Items};
+use stepmark_harness::step_time::StepTime;
+use stepmark_harness::topology::On;
 use stepmark_harness::verdict::{Observations, Plan, judge};
 
 use crate::played::{PLAN, linear, observations};
@@ -45,6 +48,7 @@ fn report() -> Report {
             judge(&linear(), PLAN, &observations(200)),
             judge(&linear(), PLAN, &Observations::failed(vec![fault])),
         ],
+        left_out: vec![],
     }
 }
 
@@ -77,6 +81,48 @@ fn items_and_several_concurrencies_are_told_apart_in_every_table() {
     // The latency's budget is for one task at a time.
     let names: Vec<_> = report.runs[2].budget.iter().map(|line| line.name).collect();
     assert!(!names.contains(&"p50_latency_commits"), "{names:?}");
+}
+
+#[test]
+fn the_ten_instances_and_sizes_of_the_cluster_have_tables_of_their_own() {
+    let mut report = report();
+    report.runs.truncate(1);
+    let grid = On::Grid { orchestrators: 2, workers: 4 };
+    for (on, concurrency) in [(On::Ten, 1), (grid, 64)] {
+        let plan = Plan { on, concurrency, ..PLAN };
+        report.runs.push(judge(&linear(), plan, &observations(200)));
+    }
+    report.left_out.push("ffi_linear_ruby-pgmq was left out: --without ruby".to_owned());
+    insta::assert_snapshot!("clusters.txt", Terminal.render(&report));
+    let ten = serde_json::to_value(&report.runs[1].topology).unwrap();
+    assert_eq!(ten.as_object().unwrap().len(), 5, "{ten}");
+}
+
+#[test]
+fn a_difference_and_a_step_s_time_are_shown_where_they_were_measured() {
+    let mut scenario = linear();
+    let aim = Some(DifferenceAim { percent: 10.0, ms_a_stage: 0.25 });
+    let called = "FFI overhead".to_owned();
+    let with = "linear_other".to_owned();
+    scenario.compare = Some(Compare { with, other: None, on: CompareOn::Same, called, aim });
+    let mut seen = observations(200);
+    let words =
+        Words { called: "FFI overhead".to_owned(), with: "linear_other".to_owned(), on: "same" };
+    seen.difference = Difference::of(words, &[(6.5, 5.0); 40], 4, aim);
+    seen.step_time = Some(StepTime {
+        run_us: 220.0,
+        handler_us: Some(90.0),
+        serialisation_us: Some(30.0),
+        bridge_us: Some(100.0),
+        completion_us: 400.0,
+    });
+    let mut report = report();
+    report.runs = vec![judge(&scenario, PLAN, &seen)];
+    insta::assert_snapshot!("difference.txt", Terminal.render(&report));
+    // A comparison that could not be made is said.
+    seen.difference = None;
+    let without = judge(&scenario, PLAN, &seen);
+    assert_eq!(without.notes, ["no FFI overhead: it takes 20 pairs and more"]);
 }
 
 #[test]

@@ -29,7 +29,13 @@ fn the_scenarios_of_the_project_are_read_and_their_results_agree_with_the_exact_
     let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
     let known = ["linear_rust", "diamond_rust", "complex_dag_rust", "conditional_rust"];
     assert_eq!(names[..4], known);
-    assert_eq!(names[4..6], ["hierarchical_tree_rust", "batch_csv_1000"]);
+    let tree_and_cluster =
+        ["hierarchical_tree_rust", "cluster_concurrent_2x", "cluster_single_linear"];
+    assert_eq!(names[4..7], tree_and_cluster);
+    let ffi = ["linear", "diamond"]
+        .map(|shape| ["python", "ruby", "typescript"].map(|l| format!("ffi_{shape}_{l}")));
+    assert_eq!(names[7..13], ffi.concat());
+    assert_eq!(names[13], "batch_csv_1000");
     // By another road than the handlers take; 6^64 is (6^16)^4, which no machine integer holds.
     let (small, large) =
         (6_u128.pow(16).to_string(), "63340286662973277706162286946811886609896461828096");
@@ -58,10 +64,14 @@ fn a_scenario_s_budget_is_its_workflow_s_plan() {
     let all = load_all(root(), &root().join("scenarios")).unwrap();
     // Those of one's own, in tier 6, have the budget that their author gives them.
     let of_benchmark = all.iter().filter(|scenario| scenario.tier <= 5);
-    for Scenario { name, workflow, oracle, budget, sequential_stages, .. } in of_benchmark {
+    for scenario in of_benchmark {
+        let Scenario { name, workflow, oracle, budget, sequential_stages, .. } = scenario;
         let Oracle::Table(table) = oracle else { panic!("{name}") };
         let states = &table[0].steps;
-        let template = templates.iter().find(|t| t.name == workflow.template).unwrap();
+        let template = templates
+            .iter()
+            .find(|t| (&t.namespace, &t.name) == (&workflow.namespace, &workflow.template));
+        let template = template.unwrap();
         let mut choices = Choices::default();
         for step in &template.steps {
             let runs = |name: &&String| states[*name].state == StepState::Complete;
@@ -77,16 +87,22 @@ fn a_scenario_s_budget_is_its_workflow_s_plan() {
             }
         }
         let plan = Plan::of(template, &choices).unwrap();
-        let exactly = |count| Some(Bound { exactly: Some(count as f64), min: None, max: None });
+        let tasks = f64::from(scenario.tasks_a_sample);
+        let exactly =
+            |count| Some(Bound { exactly: Some(tasks * count as f64), min: None, max: None });
         assert_eq!(budget.step_transitions, exactly(plan.step_transitions), "{name}");
         assert_eq!(budget.messages, exactly(plan.messages), "{name}");
         assert_eq!(budget.dependency_evaluations, exactly(plan.dependency_evaluations), "{name}");
         assert_eq!(*sequential_stages as usize, plan.stages, "{name}");
         let task = budget.task_transitions.unwrap();
-        assert_eq!(task.exactly.or(task.min), Some(plan.task_transitions_min as f64), "{name}");
+        assert_eq!(
+            task.exactly.or(task.min),
+            Some(tasks * plan.task_transitions_min as f64),
+            "{name}"
+        );
         // The plan's is an upper bound.
         let most = task.exactly.or(task.max).unwrap();
-        assert!(most <= plan.task_transitions_max as f64, "{name}");
+        assert!(most <= tasks * plan.task_transitions_max as f64, "{name}");
     }
 }
 

@@ -33,7 +33,7 @@ use self::queue::RabbitMqQueue;
 use super::pgmq::listener;
 use super::{MessagingError, MessagingService, Outgoing, PRIORITY_MAX, Queue, Source, SourceQueue};
 use crate::calls::Calls;
-use crate::config::Broker;
+use crate::config::{Broker, QueueType};
 use crate::database::Pause;
 
 /// Where RabbitMQ is, and how its queues are named.
@@ -43,6 +43,8 @@ pub struct RabbitMqOptions {
     pub url: String,
     /// What queue names begin with.
     pub queue_prefix: String,
+    /// What queues are made as.
+    pub queue_type: QueueType,
     /// Name of the connection in the broker's own lists.
     pub connection_name: String,
 }
@@ -153,12 +155,7 @@ impl Link {
     ) -> Result<(), MessagingError> {
         let name = format!("{}{queue}", self.options.queue_prefix);
         let mut durable = QueueDeclareArguments::durable_client_named(&name);
-        if queue != COMPLETIONS {
-            let mut arguments = FieldTable::new();
-            let key = "x-max-priority".try_into().expect("a short name");
-            arguments.insert(key, FieldValue::s(PRIORITY_MAX));
-            durable.arguments(arguments);
-        }
+        durable.arguments(self.queue_arguments(queue));
         let passive = durable.clone().passive(true).finish();
         match self.declare_queue(connection, passive).await {
             Ok(()) => return Ok(()),
@@ -172,6 +169,24 @@ impl Link {
             warn!(queue = name, messages = lost, "the broker has lost a queue; sending again");
         }
         self.declare_queue(connection, durable).await
+    }
+
+    fn queue_arguments(&self, queue: &str) -> FieldTable {
+        let mut arguments = FieldTable::new();
+        let mut set = |key: &str, value| {
+            arguments.insert(key.try_into().expect("a short name"), value);
+        };
+        match self.options.queue_type {
+            QueueType::Classic if queue == COMPLETIONS => {}
+            QueueType::Classic => set("x-max-priority", FieldValue::s(PRIORITY_MAX)),
+            QueueType::Quorum => {
+                set("x-queue-type", FieldValue::S("quorum".try_into().expect("a short name")));
+                // Otherwise RabbitMQ 4 drops what was given back twenty times, as it may be while
+                // the database is away.
+                set("x-delivery-limit", FieldValue::I(i32::MAX));
+            }
+        }
+        arguments
     }
 
     /// On a channel of its own, which the broker closes when it refuses.

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
 use super::Link;
+use crate::config::QueueType;
 use crate::database::{self, Lane};
 use crate::messaging::{Message, MessagingError, Phase, Queue, StepId};
 
@@ -75,7 +76,9 @@ impl RabbitMqQueue {
         let connection = self.link.connected().await;
         let channel = connection.open_channel(None).await?;
         channel.register_callback(DefaultChannelCallback).await?;
-        channel.basic_qos(BasicQosArguments::new(0, self.prefetch, true)).await?;
+        // For all consumers together; quorum queues know it only for each.
+        let is_common = self.link.options.queue_type == QueueType::Classic;
+        channel.basic_qos(BasicQosArguments::new(0, self.prefetch, is_common)).await?;
         let mut consumers = SelectAll::new();
         for queue in &self.queues {
             self.link.ensure_queue(&connection, queue).await?;

@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Value, json as value};
 use uuid::Uuid;
 
+use crate::json;
 use crate::worker::{Failure, HeartbeatError, Outcome, Step};
 
 #[derive(Serialize)]
@@ -69,15 +70,15 @@ pub(super) fn step(call: u64, step: &Step) -> Result<String, serde_json::Error> 
 }
 
 pub(super) fn interrupted(call: u64) -> String {
-    json!({"kind": "interrupted", "call": call}).to_string()
+    value!({"kind": "interrupted", "call": call}).to_string()
 }
 
 pub(super) fn answered(request: u64, answered: Result<Value, HeartbeatError>) -> String {
     let (value, error) = match answered {
         Ok(value) => (value, Value::Null),
-        Err(error) => (Value::Null, json!({"kind": error.kind(), "message": error.to_string()})),
+        Err(error) => (Value::Null, value!({"kind": error.kind(), "message": error.to_string()})),
     };
-    json!({"kind": "answered", "request": request, "value": value, "error": error}).to_string()
+    value!({"kind": "answered", "request": request, "value": value, "error": error}).to_string()
 }
 
 #[derive(Deserialize)]
@@ -90,7 +91,12 @@ enum Answer {
     Fail { failure: Failure },
 }
 
+/// Integers that JavaScript would round are refused in results, whatever the language that made
+/// them: a step in another one may be given them.
 pub(super) fn outcome(answer: &str) -> Outcome {
+    if let Err(error) = json::check_integers(answer) {
+        return Outcome::Fail { failure: format!("the result can't be stored: {error}").into() };
+    }
     match serde_json::from_str(answer) {
         Ok(Answer::Complete { result }) => Outcome::Complete(result),
         Ok(Answer::Branch { result, branches }) => Outcome::Branch { result, branches },

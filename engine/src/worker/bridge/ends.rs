@@ -1,5 +1,6 @@
 //! How a worker's process ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,22 @@ impl End {
         self.changed.notify_all();
     }
 
-    /// Waits for the exit code.
+    /// Waits until there is an exit code, and leaves it; or until `given_up` is set and `nudge`
+    /// called. Returns whether there is one.
+    pub(super) fn ended(&self, given_up: &AtomicBool) -> bool {
+        let state = self.state.lock().expect("no holder panics");
+        let goes_on =
+            |state: &mut (Option<u8>, bool)| state.0.is_none() && !given_up.load(Ordering::Relaxed);
+        self.changed.wait_while(state, goes_on).expect("no holder panics").0.is_some()
+    }
+
+    /// Has those that wait look whether they still have to.
+    pub(super) fn nudge(&self) {
+        let _state = self.state.lock().expect("no holder panics"); // as in the queue
+        self.changed.notify_all();
+    }
+
+    /// Waits for the exit code, and takes it.
     pub(super) fn wait(&self) -> u8 {
         let state = self.state.lock().expect("no holder panics");
         let mut state =

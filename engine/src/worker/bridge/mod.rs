@@ -15,7 +15,7 @@ mod queue;
 mod test;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ use self::queue::EventQueue;
 pub use self::queue::{Taken, Wake};
 use super::metrics::{FarSide, WorkerMetrics};
 use super::{HeartbeatError, Outcome, Step, Worker};
-use crate::program;
+use crate::{json, program};
 
 /// How long after it has been told that its time is over a handler may still take to answer.
 pub const OVERRUN_GRACE: Duration = Duration::from_secs(2);
@@ -133,7 +133,13 @@ impl Bridge {
     /// ended. To be called from threads of the host that may wait, one for each handler that it
     /// runs at once.
     pub fn take(&self) -> Option<Taken> {
-        self.queue.take()
+        self.take_unless(&AtomicBool::new(false))
+    }
+
+    /// The same for a thread that the host may want back: none also once `given_up` is set and
+    /// [`Bridge::nudge`] called.
+    pub fn take_unless(&self, given_up: &AtomicBool) -> Option<Taken> {
+        self.queue.take(given_up)
     }
 
     /// Takes an event if there is one.
@@ -206,7 +212,27 @@ impl Bridge {
         self.stop.cancel();
     }
 
-    /// Waits until the worker has ended, and returns the exit code for the host's process.
+    /// Waits until the worker has ended. A host whose threads run one at a time gets its turn
+    /// between this and [`Bridge::wait`]: a handler may be holding it for ever, and then nobody
+    /// takes the exit code.
+    pub fn ended(&self) {
+        self.ended_unless(&AtomicBool::new(false));
+    }
+
+    /// The same for a thread that the host may want back, as [`Bridge::take_unless`]. Returns
+    /// whether the worker has ended.
+    pub fn ended_unless(&self, given_up: &AtomicBool) -> bool {
+        self.end.ended(given_up)
+    }
+
+    /// Has the threads that wait look whether they have been given up.
+    pub fn nudge(&self) {
+        self.queue.nudge();
+        self.end.nudge();
+    }
+
+    /// Waits until the worker has ended, and returns the exit code for the host's process, which
+    /// from now on ends by itself.
     pub fn wait(&self) -> u8 {
         self.end.wait()
     }
@@ -238,8 +264,10 @@ impl Bridge {
         let refused = |error: serde_json::Error| HeartbeatError::Checkpoint(error.to_string());
         match checkpoint {
             None => step.heartbeat().await?,
-            Some(json) => {
-                let checkpoint: Box<RawValue> = serde_json::from_str(json).map_err(refused)?;
+            Some(text) => {
+                let exact = json::check_integers(text);
+                exact.map_err(|error| HeartbeatError::Checkpoint(error.to_string()))?;
+                let checkpoint: Box<RawValue> = serde_json::from_str(text).map_err(refused)?;
                 step.save_checkpoint(&checkpoint).await?;
             }
         }
@@ -319,7 +347,8 @@ impl Bridge {
     }
 
     /// The answer of a handler whose claim has ended. None when it does not come although its time
-    /// is over: the process is condemned then. One whose task was cancelled may take its time.
+    /// is over: the process is condemned then. One whose task was cancelled has what is left of its
+    /// time; so has one that is told of its end a little early, by the database's clock.
     async fn overrun<T>(
         &self,
         number: u64,
@@ -329,10 +358,9 @@ impl Bridge {
     ) -> Option<T> {
         let alive_at = self.calls().get(&number).map_or(begun, |call| call.alive_at);
         let lease = self.lease.get().copied().unwrap_or(Duration::MAX);
-        if begun.elapsed() < step.timeout && alive_at.elapsed() < lease {
-            return Some(answered.await);
-        }
-        if let Ok(answer) = tokio::time::timeout(OVERRUN_GRACE, answered).await {
+        let left = step.timeout.saturating_sub(begun.elapsed());
+        let left = left.min(lease.saturating_sub(alive_at.elapsed()));
+        if let Ok(answer) = tokio::time::timeout(left + OVERRUN_GRACE, answered).await {
             return Some(answer);
         }
         error!(

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Called, from a thread of the core, when there is something to take.
@@ -48,7 +49,8 @@ impl EventQueue {
         self.call();
     }
 
-    pub(super) fn take(&self) -> Option<Taken> {
+    /// Waits for an event, until there will be no more or `given_up` is set and `nudge` called.
+    pub(super) fn take(&self, given_up: &AtomicBool) -> Option<Taken> {
         let mut state = self.state();
         loop {
             if state.ended {
@@ -56,6 +58,9 @@ impl EventQueue {
             }
             if let Some(event) = state.events.pop_front() {
                 return Some(Taken { event, waiting: state.waiting });
+            }
+            if given_up.load(Ordering::Relaxed) {
+                return None;
             }
             state.waiting += 1;
             state = self.arrived.wait(state).expect("no holder panics");
@@ -67,6 +72,12 @@ impl EventQueue {
         let mut state = self.state();
         let event = state.events.pop_front()?;
         Some(Taken { event, waiting: state.waiting })
+    }
+
+    /// Has those that wait look whether they still have to.
+    pub(super) fn nudge(&self) {
+        let _state = self.state(); // or one that is about to wait would miss it
+        self.arrived.notify_all();
     }
 
     fn call(&self) {

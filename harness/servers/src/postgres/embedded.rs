@@ -38,7 +38,7 @@ pub(super) fn fetch() -> Result<PostgresBinaries, ServerError> {
 
 /// `STEPMARK_CACHE`; else for root /var/cache/stepmark, since the account that its servers run
 /// under cannot enter its home; else `stepmark` in the user's cache folder.
-pub(super) fn cache_dir() -> PathBuf {
+pub fn cache_dir() -> PathBuf {
     if let Some(cache) = env::var_os("STEPMARK_CACHE") {
         return PathBuf::from(cache);
     }

@@ -23,6 +23,15 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("log_timezone", "UTC"),
 ];
 
+/// Counts the statements that a client sends: one a round trip, however much a function does inside.
+const STATISTICS: [(&str, &str); 2] =
+    [("shared_preload_libraries", "pg_stat_statements"), ("pg_stat_statements.track", "top")];
+
+/// What a server for measurements is set to, wherever it runs: name and value.
+pub fn postgres_settings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DEFAULTS.into_iter().chain(STATISTICS).chain(DURABLE.map(|setting| (setting, "on")))
+}
+
 /// How to start a [`super::Postgres`].
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
@@ -59,9 +68,9 @@ impl PostgresOptions {
             line(setting, value);
         }
         if binaries.has_statement_statistics {
-            line("shared_preload_libraries", "pg_stat_statements");
-            // Those that a client sends: one a round trip, however much a function does inside.
-            line("pg_stat_statements.track", "top");
+            for (setting, value) in STATISTICS {
+                line(setting, value);
+            }
         }
         for (setting, value) in &self.settings {
             line(setting, value);

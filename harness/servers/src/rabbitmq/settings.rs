@@ -17,6 +17,10 @@ const PLUGINS: [&str; 4] = [
     "rabbitmq_web_dispatch-",
 ];
 
+/// What a broker for measurements is set to, wherever it runs: lines of rabbitmq.conf.
+pub const RABBITMQ_SETTINGS: [&str; 2] =
+    ["disk_free_limit.absolute = 50MB", "vm_memory_high_watermark.absolute = 1GB"];
+
 /// How to start a [`super::RabbitMq`].
 #[derive(Clone, Debug, Default)]
 pub struct RabbitMqOptions {
@@ -62,9 +66,8 @@ pub(super) fn config(
         format!("prometheus.tcp.port = {}", ports.prometheus.number()),
         format!("default_user = {user}"),
         format!("default_pass = {password}"),
-        "disk_free_limit.absolute = 50MB".to_owned(),
-        "vm_memory_high_watermark.absolute = 1GB".to_owned(),
     ];
+    lines.extend(RABBITMQ_SETTINGS.map(str::to_owned));
     lines.extend(options.settings.iter().cloned());
     lines.push(String::new());
     lines.join("\n")

@@ -1,0 +1,2 @@
+-- Claimed, and begun later; see hold_back_steps.
+SELECT hold_back_steps($1, $2)
