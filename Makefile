@@ -6,6 +6,9 @@ ifdef STEPMARK_RUBY
 export RUBY # whose headers the Ruby package's library is built with
 endif
 
+# What `stepmark bench` builds too, with the same features, so that nothing is built twice.
+PROGRAMS := $(addprefix -p stepmark-,harness engine handlers-rust ruby python typescript)
+
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -17,7 +20,7 @@ setup: ## install what is missing of servers and languages (apt; root or sudo)
 
 bench: setup ## run all tiers on both brokers, and on the ten instances; writes reports/latest
 	@echo "building; the first time takes some minutes"
-	@$(CARGO) build --quiet --release -p stepmark-harness
+	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@target/release/stepmark bench --whole
 
 test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)

@@ -62,15 +62,16 @@ BEGIN
             UPDATE workflow_steps s
             SET state = 'InProgress', attempts = s.attempts + 1,
                 transition_count = s.transition_count + 1, claim_token = gen_random_uuid(),
-                is_held_back = false, claimed_by = p_worker, timeout_at = now() + s.timeout_ms * interval '1 ms',
+                is_held_back = false, claimed_by = p_worker,
+                timeout_at = now() + s.timeout_ms * interval '1 ms',
                 lease_expires_at = now() + p_lease_ms * interval '1 ms'
             WHERE s.step_id = ANY (p_step_ids) AND s.state = 'Enqueued'
                 AND NOT EXISTS (SELECT FROM paused_namespaces p
                     WHERE p.namespace = s.namespace AND NOT p.is_resuming)
             RETURNING s.step_id, s.namespace, s.name, s.type, s.handler, s.attempts,
                 s.max_attempts, s.backoff_initial_ms, s.backoff_max_ms, s.timeout_ms,
-                s.lease_expiries, s.claim_token, s.transition_count, s.parents, s.parents_failed, s.input,
-                s.checkpoint, s.rests_on
+                s.lease_expiries, s.claim_token, s.transition_count, s.parents, s.parents_failed,
+                s.input, s.checkpoint, s.rests_on
         ), audit AS (
             INSERT INTO workflow_step_transitions
                 (step_id, sort_key, from_state, to_state, attempt)

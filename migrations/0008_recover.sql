@@ -53,10 +53,10 @@ BEGIN
 END $$;
 
 -- Steps InProgress whose time is over, of up to p_max unfinished tasks at once. The lease has
--- expired: → Enqueued (the attempt is given back), or → Error when it has expired too often; that of
--- a step that was held back is not counted. The
--- attempt has taken longer than its template lets it: → EnqueuedForOrchestration, as a failure that
--- may be tried again, and its worker is told. again: there may be more now.
+-- expired: → Enqueued (the attempt is given back), or → Error when it has expired too often; of a
+-- step that was held back it is not counted. The attempt has taken longer than its template lets it:
+-- → EnqueuedForOrchestration, as a failure that may be tried again, and its worker is told. again:
+-- there may be more now.
 CREATE FUNCTION rescue_steps(
     p_broker message_broker, p_lease_expiries_max integer, p_max integer,
     OUT leases_expired integer, OUT steps_failed integer, OUT steps_timed_out integer,

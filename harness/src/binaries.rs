@@ -100,7 +100,8 @@ impl Binaries {
         let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
         cargo
             .args(["build", "--release", "--message-format=json-render-diagnostics"])
-            .args(["-p", "stepmark-engine"])
+            // Itself too: with other packages cargo would build what they share with other features.
+            .args(["-p", "stepmark-engine", "-p", "stepmark-harness"])
             .args(languages.iter().flat_map(|language| ["-p", language.cargo_package()]))
             .current_dir(root)
             .stderr(Stdio::inherit());

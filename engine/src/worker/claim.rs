@@ -82,6 +82,13 @@ pub(super) struct Claiming {
     lease_ms: i64,
 }
 
+impl Claiming {
+    pub(super) fn new(config: &WorkerConfig) -> Self {
+        let worker = config.engine.instance.clone();
+        Self { worker, lease_ms: config.lease_ms.into() }
+    }
+}
+
 impl Phase for Claiming {
     fn taking<'a>(&'a self, namespaces: &'a [String], max: i32) -> Statement<'a> {
         sqlx::query(include_str!("../../sql/claim_taken.sql"))
@@ -101,45 +108,19 @@ impl Phase for Claiming {
 
 /// The lane's own things.
 pub(super) struct ClaimLane {
-    config: WorkerConfig,
-    claiming: Claiming,
-    namespaces: Vec<String>,
-    messaging: Arc<dyn MessagingService>,
-    interrupts: Arc<Interrupts>,
-    breaker: Arc<Breaker>,
-    engine: DeskEngine,
-    flight: Flight,
-    pool: PgPool,
-    suspects: mpsc::UnboundedSender<Vec<Suspect>>,
+    pub(super) config: WorkerConfig,
+    pub(super) claiming: Claiming,
+    pub(super) namespaces: Vec<String>,
+    pub(super) messaging: Arc<dyn MessagingService>,
+    pub(super) interrupts: Arc<Interrupts>,
+    pub(super) breaker: Arc<Breaker>,
+    pub(super) engine: DeskEngine,
+    pub(super) flight: Flight,
+    pub(super) pool: PgPool,
+    pub(super) suspects: mpsc::UnboundedSender<Vec<Suspect>>,
 }
 
 impl ClaimLane {
-    pub(super) fn new(
-        config: WorkerConfig,
-        namespaces: Vec<String>,
-        messaging: Arc<dyn MessagingService>,
-        interrupts: Arc<Interrupts>,
-        breaker: Arc<Breaker>,
-        engine: DeskEngine,
-        flight: Flight,
-        (pool, suspects): (PgPool, mpsc::UnboundedSender<Vec<Suspect>>),
-    ) -> Self {
-        let worker = config.engine.instance.clone();
-        let claiming = Claiming { worker, lease_ms: config.lease_ms.into() };
-        Self {
-            config,
-            claiming,
-            namespaces,
-            messaging,
-            interrupts,
-            breaker,
-            engine,
-            flight,
-            pool,
-            suspects,
-        }
-    }
-
     /// Claims and starts steps until the shutdown begins.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.config.concurrency as usize));

@@ -33,7 +33,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::breaker::Breaker;
-use self::claim::ClaimLane;
+use self::claim::{ClaimLane, Claiming};
 use self::complete::CompleteLane;
 use self::flight::Flight;
 use self::handlers::Handlers;
@@ -158,16 +158,18 @@ impl Worker {
             Arc::clone(&breaker),
             self.metrics.clone(),
         );
-        let claiming = ClaimLane::new(
-            config.clone(),
-            self.handlers.namespaces(),
-            Arc::clone(&messaging),
-            Arc::clone(&interrupts),
+        let claiming = ClaimLane {
+            claiming: Claiming::new(&config),
+            config: config.clone(),
+            namespaces: self.handlers.namespaces(),
+            messaging: Arc::clone(&messaging),
+            interrupts: Arc::clone(&interrupts),
             breaker,
-            DeskEngine::Database { heartbeats, pool: pool.clone() },
-            flight.clone(),
-            (pool.clone(), to_suspects),
-        );
+            engine: DeskEngine::Database { heartbeats, pool: pool.clone() },
+            flight: flight.clone(),
+            pool: pool.clone(),
+            suspects: to_suspects,
+        };
         let suspects = SuspectLane {
             pool: pool.clone(),
             suspects,

@@ -83,9 +83,8 @@ impl Language {
 fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let packages = ["-p", "stepmark-python", "-p", "stepmark-ruby"];
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "-q"]).args(packages).args(["-p", "stepmark-typescript"]);
+        cargo.args(["build", "-q", "--workspace", "--lib"]); // with the features that all have
         assert!(cargo.status().unwrap().success());
     });
 }
@@ -154,7 +153,8 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
         let pid = self.pid.load(Ordering::SeqCst).to_string();
-        let _ = Command::new("kill").args(["-s", "KILL", &pid]).stderr(Stdio::null()).status(); // it may have ended
+        // It may have ended.
+        let _ = Command::new("kill").args(["-s", "KILL", &pid]).stderr(Stdio::null()).status();
         if let Some(supervisor) = self.supervisor.take() {
             let _ = supervisor.join(); // if it has panicked, it has said so
         }

@@ -39,8 +39,8 @@ pub(super) struct BenchArgs {
     /// workers in the language of the scenario's handlers.
     #[arg(long, value_name = "CLUSTER", default_values_t = [On::Own])]
     topology: Vec<On>,
-    /// Everything: each scenario on its own cluster and on the ten instances, those of tiers 1, 2 and
-    /// 5 with 64 tasks at once too, and the linear workflow so on clusters of three sizes.
+    /// Everything: each scenario on its own cluster and on the ten instances, those of tiers 1, 2
+    /// and 5 with 64 tasks at once too, and the linear workflow so on clusters of three sizes.
     #[arg(long, conflicts_with_all = ["tier", "scenario", "concurrency", "topology"])]
     whole: bool,
     /// Leaves out the workers in this language, and the scenarios whose handlers are in it; may be

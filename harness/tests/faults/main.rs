@@ -64,6 +64,32 @@ async fn an_orchestrator_killed_under_load() {
     rig.cluster.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_the_ten_instances_killed_under_load_on_pgmq() {
+    killed_ten("ten_pgmq", Broker::Pgmq).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_the_ten_instances_killed_under_load_on_rabbitmq() {
+    killed_ten("ten_rabbitmq", Broker::Rabbitmq).await;
+}
+
+async fn killed_ten(name: &str, broker: Broker) {
+    let rig = Rig::start_ten(name, broker).await;
+    assert_eq!(rig.cluster.instances().count(), 10);
+    rig.survives(async {
+        for instance in rig.cluster.instances() {
+            kill(instance.pid().unwrap());
+            let name = instance.name();
+            rig.wait_for(&format!("{name}'s end"), async || instance.restarts() == 1).await;
+            rig.wait_for(&format!("{name}'s return"), async || instance.pid().is_some()).await;
+        }
+    })
+    .await;
+    assert_eq!(rig.cluster.faults().all().len(), 10, "each has died once, and none besides");
+    rig.cluster.stop().await;
+}
+
 /// What was committed and not published lies in the outbox, and is published by somebody else.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_end_between_commit_and_publish() {

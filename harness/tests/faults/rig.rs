@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use stepmark_harness::audit::{self, Asked};
 use stepmark_harness::binaries::Binaries;
@@ -19,6 +20,7 @@ use stepmark_harness::language::Language;
 use stepmark_harness::load::{Load, Sample};
 use stepmark_harness::oracle;
 use stepmark_harness::scenario::{self, Scenario};
+use stepmark_harness::topology::Topology;
 use stepmark_harness::workload::Workload;
 use stepmark_servers::{
     Ending, Guardian, Postgres, PostgresBinaries, PostgresOptions, RabbitMq, RabbitMqBinaries,
@@ -41,10 +43,15 @@ pub struct Rig {
     pub database: RunDatabase,
     connections: Connections,
     binaries: Binaries,
-    scenario: Scenario,
-    workload: Workload,
+    loads: Vec<OneLoad>,
     folder: PathBuf,
     guardian: Arc<Guardian>,
+}
+
+/// The tasks of one workflow.
+struct OneLoad {
+    scenario: Scenario,
+    workload: Workload,
     ended: RefCell<Vec<Sample>>,
 }
 
@@ -52,6 +59,19 @@ impl Rig {
     /// One orchestrator and one worker of this build. Leases last 2 s and sweeps come each 0.5 s,
     /// so that what a fault leaves behind is taken over within the test.
     pub async fn start(name: &str, broker: Broker) -> Rig {
+        let topology =
+            Topology { orchestrators: 1, workers: BTreeMap::from([(Language::Rust, 1)]) };
+        Rig::start_as(name, broker, topology, &["diamond_rust"]).await
+    }
+
+    /// The ten instances, under load in all four languages.
+    pub async fn start_ten(name: &str, broker: Broker) -> Rig {
+        let scenarios = ["linear_rust", "ffi_linear_ruby", "ffi_linear_python"];
+        let scenarios = [&scenarios[..], &["ffi_linear_typescript"]].concat();
+        Rig::start_as(name, broker, Topology::ten(), &scenarios).await
+    }
+
+    async fn start_as(name: &str, broker: Broker, topology: Topology, names: &[&str]) -> Rig {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults_{name}"));
         let _ = std::fs::remove_dir_all(&folder); // of an earlier run
         std::fs::create_dir_all(&folder).unwrap();
@@ -73,14 +93,16 @@ impl Rig {
                 ("STEPMARK_SWEEP_MS", "500".to_owned()),
             ]),
         };
-        let binaries = build();
+        let binaries = build(&topology.languages().collect());
         let scenarios = scenario::load_all(&binaries.root, &binaries.root.join("scenarios"));
-        let names = ["diamond_rust".to_owned()];
-        let scenario = scenario::select(scenarios.unwrap(), None, &names).unwrap().remove(0);
-        let workload = Workload::prepare(&scenario, TASKS, &binaries.root, &folder, &guardian);
-        let workload = workload.await.unwrap();
-        let started =
-            Cluster::start(&binaries, &scenario.topology, &connections, &folder, &guardian);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut loads = Vec::new();
+        for scenario in scenario::select(scenarios.unwrap(), None, &names).unwrap() {
+            let workload = Workload::prepare(&scenario, TASKS, &binaries.root, &folder, &guardian);
+            let workload = workload.await.unwrap();
+            loads.push(OneLoad { scenario, workload, ended: RefCell::default() });
+        }
+        let started = Cluster::start(&binaries, &topology, &connections, &folder, &guardian);
         Rig {
             cluster: started.await.unwrap(),
             postgres: RefCell::new(Some(postgres)),
@@ -88,11 +110,9 @@ impl Rig {
             database,
             connections,
             binaries,
-            scenario,
-            workload,
+            loads,
             folder,
             guardian,
-            ended: RefCell::default(),
         }
     }
 
@@ -100,43 +120,57 @@ impl Rig {
     /// row: all tasks Complete and right, each outcome applied once, no deadlock.
     pub async fn survives(&self, fault: impl Future<Output = ()>) {
         let client = Client::new(self.cluster.orchestrator_urls());
-        let load = Load {
-            client: &client,
-            workflow: &self.scenario.workflow,
-            inputs: self.workload.inputs(),
-            run_id: "faults",
-            concurrency: CONCURRENCY,
-        };
+        let tasks_each = TASKS / self.loads.len() as u64;
         let over = Cell::new(false);
         let faulty = async {
-            self.until(|| self.ended.borrow().len() >= TASKS_BEFORE_FAULT).await;
+            let ended = || self.loads.iter().map(|load| load.ended.borrow().len()).sum::<usize>();
+            self.until(|| ended() >= TASKS_BEFORE_FAULT).await;
             fault.await;
             over.set(true);
         };
-        let numbers = (0..).take_while(|&number| number < TASKS || !over.get());
-        tokio::join!(load.drive(numbers, |sample| self.ended.borrow_mut().push(sample)), faulty);
-        self.check().await;
+        let driven = self.loads.iter().map(async |one| {
+            let load = Load {
+                client: &client,
+                workflow: &one.scenario.workflow,
+                inputs: one.workload.inputs(),
+                run_id: &one.scenario.name,
+                concurrency: CONCURRENCY / self.loads.len(),
+            };
+            let numbers = (0..).take_while(|&number| number < tasks_each || !over.get());
+            load.drive(numbers, |sample| one.ended.borrow_mut().push(sample)).await
+        });
+        tokio::join!(join_all(driven), faulty);
+        self.check(tasks_each).await;
     }
 
-    async fn check(&self) {
-        let ended = self.ended.take();
-        assert!(ended.len() as u64 >= TASKS, "{} tasks ended", ended.len());
-        for sample in &ended {
-            let answer = sample.outcome.as_ref().unwrap_or_else(|error| panic!("{error}"));
-            let expected = self.workload.expected(sample.number).unwrap();
-            let wrong = oracle::judge_answer(&expected, answer);
-            assert!(wrong.is_empty(), "{wrong:?}");
+    async fn check(&self, tasks_each: u64) {
+        let mut all = Vec::new();
+        for OneLoad { workload, ended, .. } in &self.loads {
+            let ended = ended.take();
+            assert!(ended.len() as u64 >= tasks_each, "{} tasks ended", ended.len());
+            for sample in &ended {
+                let answer = sample.outcome.as_ref().unwrap_or_else(|error| panic!("{error}"));
+                let expected = workload.expected(sample.number).unwrap();
+                let wrong = oracle::judge_answer(&expected, answer);
+                assert!(wrong.is_empty(), "{wrong:?}");
+            }
+            let numbered = |sample: &Sample| Some((sample.task_uuid.clone()?, sample.number));
+            all.push((workload, ended.iter().filter_map(numbered).collect::<BTreeMap<_, _>>()));
         }
-        let numbered = |sample: &Sample| Some((sample.task_uuid.clone()?, sample.number));
-        let asked: BTreeMap<String, u64> = ended.iter().filter_map(numbered).collect();
+        let asked = all.iter().map(|(workload, numbers)| Asked {
+            workload,
+            numbers,
+            tasks_a_sample: 1,
+            measured_from: 0,
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
         let mut sql = self.sql().await;
-        let (workload, numbers) = (&self.workload, &asked);
-        let asked = [Asked { workload, numbers, tasks_a_sample: 1, measured_from: 0 }];
         let findings = audit::examine(&mut sql, &asked);
         assert_eq!(findings.await.unwrap().wrong, vec![]);
         // Each accepted outcome is applied once, and no step has more than one.
         let steps = self.count("workflow_steps").await;
-        assert_eq!(steps as usize, ended.len() * 4);
+        let tasks: usize = all.iter().map(|(_, numbers)| numbers.len()).sum();
+        assert_eq!(steps as usize, tasks * 4);
         for state in ["EnqueuedForOrchestration", "Complete"] {
             let reached = format!("workflow_step_transitions WHERE to_state = '{state}'");
             assert_eq!(self.count(&reached).await, steps, "{state}");
@@ -203,15 +237,16 @@ impl Rig {
     }
 }
 
-/// The engine's programs as the tests are built, with their failpoints.
-fn build() -> Binaries {
+/// The engine's programs as the tests are built, with their failpoints: with all packages'
+/// features, or what is there would be built anew.
+fn build(languages: &BTreeSet<Language>) -> Binaries {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let packages = ["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"];
-        let built = Command::new(env!("CARGO")).args(["build", "-q"]).args(packages).status();
-        assert!(built.unwrap().success());
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "-q", "--workspace", "--lib", "--bins"]);
+        assert!(cargo.status().unwrap().success());
     });
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = Path::new(env!("CARGO_BIN_EXE_stepmark")).parent().unwrap();
-    Binaries::in_folder(root, folder, &BTreeSet::from([Language::Rust])).unwrap()
+    Binaries::in_folder(root, folder, languages).unwrap()
 }

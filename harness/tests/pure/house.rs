@@ -9,6 +9,14 @@ const LINE_CHARS_MAX: usize = 100;
 const EMPTY_WORDS: &[&str] =
     &["Manager", "Processor", "Coordinator", "Helper", "Common", "Util", "Shared"];
 
+/// The kinds of files, and how what a file is for begins.
+const COMMENTS: [(&str, &str); 5] =
+    [("rs", "//!"), ("sql", "--"), ("py", "\"\"\""), ("rb", ""), ("ts", "/**")];
+
+fn kind_of(path: &Path) -> Option<&str> {
+    path.extension()?.to_str()
+}
+
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut open: Vec<PathBuf> =
@@ -17,7 +25,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "sql") {
+        } else if kind_of(&path).is_some_and(|kind| COMMENTS.iter().any(|it| it.0 == kind)) {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path, text));
         }
@@ -50,9 +58,11 @@ fn every_file_begins_by_saying_what_it_is_for() {
         if path.components().any(|part| part.as_os_str() == "tests") {
             continue;
         }
-        let is_sql = path.extension().is_some_and(|kind| kind == "sql");
-        let begins = if is_sql { text.starts_with("--") } else { text.starts_with("//!") };
-        assert!(begins, "{}", path.display());
+        let kind = kind_of(&path);
+        let (_, begin) = COMMENTS.iter().find(|it| Some(it.0) == kind).unwrap();
+        // Ruby's first line may be a directive.
+        let text = text.trim_start_matches("# frozen_string_literal: true").trim_start();
+        assert!(text.starts_with(begin), "{}", path.display());
     }
 }
 

@@ -142,7 +142,11 @@ class Crew:
         call = event["call"]
         begun = perf_counter_ns()
         step = AsyncStep(event, self._bridge, self._ask)
-        task = self._loop.create_task(handler.run(step))
+        try:
+            task = self._loop.create_task(handler.run(step))
+        except BaseException as error:  # a class that can't be made
+            self._answer(call, perf_counter_ns() - begun, reading_ns, failed, error)
+            return
         self._tasks[call] = task
 
         def ended(task: asyncio.Task[Any]) -> None:

@@ -310,6 +310,28 @@ def test_functions_classes_and_objects_are_handlers(run, worker):
     }
 
 
+def test_a_class_that_can_t_be_made_is_the_step_s_failure(run, worker):
+    class Plain:
+        def __init__(self):
+            raise ValueError("no connection")
+
+        def call(self, step):
+            pass
+
+    class Later(Plain):
+        async def call(self, step):
+            pass
+
+    for name, it in ("a", Plain), ("b", Later):
+        worker.handler("t", name)(it)
+    steps = "[{name: a, handler: a, retry: {max_attempts: 1}}, "
+    steps += "{name: b, handler: b, retry: {max_attempts: 1}}]"
+    errors = [step["error"] for step in run(worker, {}, steps)["steps"].values()]
+    assert [(it["message"], it["exception"]) for it in errors] == [
+        ("no connection", "ValueError")
+    ] * 2
+
+
 def test_what_can_t_be_a_handler_is_refused_when_it_is_registered(worker):
     class NeedsMore:
         def __init__(self, database):

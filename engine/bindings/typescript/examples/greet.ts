@@ -1,4 +1,4 @@
-// A worker of one's own; its template is `engine/examples/greet.yaml`.
+/** A worker of one's own; its template is `engine/examples/greet.yaml`. */
 import { Fail, type Step, Worker } from "stepmark";
 
 const worker = new Worker();

@@ -42,7 +42,18 @@ def test_the_worker_has_the_handlers_of_every_template():
     assert "csv_processing_python/aggregate_csv_results" in names
 
 
-@pytest.mark.parametrize("even_number", [0, 2, 6, 2**53 - 2])
+def test_a_workflow_of_one_s_own_is_found_by_its_presence(monkeypatch, tmp_path):
+    from handlers import make_worker, own
+
+    register = "def register(worker):\n"
+    register += "    worker.handler('demo_python', 'double')(lambda step: 2)\n"
+    (tmp_path / "demo_of_test.py").write_text(register)
+    (tmp_path / "test_demo_of_test.py").write_text("raise AssertionError('a test is no workflow')")
+    monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
+    assert ("demo_python", "double") in make_worker().handlers
+
+
+@pytest.mark.parametrize("even_number", [0, 2, 6, 2**53 - 2, 2**64 - 2])
 def test_numbers_are_exact_however_large(run_workflow, even_number):
     steps = run_workflow("hierarchical_tree_python", {"even_number": even_number})["steps"]
     assert steps["tree_final_convergence"]["result"] == {"value": str(even_number**64)}
