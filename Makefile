@@ -47,7 +47,7 @@ bindings: ## build the worker core for every language, each into its package
 	@cp target/release/libstepmark_python.so engine/bindings/python/stepmark/_native.abi3.so
 	@install -D -m 644 target/release/libstepmark_ruby.so engine/bindings/ruby/lib/stepmark/$$( \
 		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
-	@sh engine/bindings/typescript/prebuild.sh
+	@sh engine/bindings/typescript/prebuild.sh target/release/libstepmark_typescript.so
 
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check

@@ -23,7 +23,9 @@ fn sources() -> Vec<(PathBuf, String)> {
         ["engine", "harness", "migrations", "scenarios"].map(|part| root.join(part)).into();
     let mut found = Vec::new();
     while let Some(path) = open.pop() {
-        if path.is_dir() {
+        if path.ends_with("prebuilds") {
+            continue; // what `make bindings` has made
+        } else if path.is_dir() {
             open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else if kind_of(&path).is_some_and(|kind| COMMENTS.iter().any(|it| it.0 == kind)) {
             let text = fs::read_to_string(&path).unwrap();

@@ -45,7 +45,7 @@ describe("numbers", () => {
   });
 
   test("that are odd, or none, are refused at once", async () => {
-    for (const even_number of [7, -2, 1.5, "6", null, true]) {
+    for (const even_number of [7, -2, 1.5, 1e20, "6", null, true]) {
       const { state, steps } = await run("mathematical_sequence", { even_number });
       expect(state).toBe("Error");
       expect(steps.linear_step_1).toMatchObject({ state: "Error", attempts: 1 });

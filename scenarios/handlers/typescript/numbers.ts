@@ -2,6 +2,9 @@
 
 import { Fail, type Step, type Worker } from "stepmark";
 
+/** Where inputs end, as in the other languages. */
+const INPUT_END = 2n ** 64n;
+
 /** A step's result. */
 interface Number {
   value: string;
@@ -42,6 +45,7 @@ function input(step: Step): bigint {
     throw new Fail(`even_number is ${JSON.stringify(written)}, which is no whole number from 0 on`);
   }
   const value = BigInt(written);
+  if (value >= INPUT_END) throw new Fail(`even_number is ${value}, which has more than 64 bits`);
   if (value % 2n !== 0n) throw new Fail(`even_number is ${value}, which is odd`);
   return value;
 }

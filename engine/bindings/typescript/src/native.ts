@@ -5,6 +5,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { NativeMissing } from "./errors.ts";
 
+/** Older ones corrupt their heap when a library's own thread calls back. */
+const BUN = ">=1.4.5";
+
 /** A worker of the library's. */
 export type Handle = Pointer | bigint;
 /** A text of no length that is none at all: NULL. */
@@ -139,6 +142,9 @@ function text(text: string): [Uint8Array | null, number] {
 }
 
 function open() {
+  if (!Bun.semver.satisfies(Bun.version, BUN)) {
+    throw new NativeMissing(`this is Bun ${Bun.version}, and stepmark needs ${BUN}`);
+  }
   const file = `libstepmark_typescript.${suffix}`;
   const own = join(import.meta.dir, "..", "prebuilds", `${process.platform}-${process.arch}`, file);
   const path = process.env.STEPMARK_NATIVE || own;

