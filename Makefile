@@ -17,6 +17,10 @@ test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_
 	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
 
+image: ## build the engine's container images (BASE=debian:12-slim, TAG=latest)
+	@$(CARGO) build --quiet --release -p stepmark-engine -p stepmark-handlers-rust
+	@sh deploy/image.sh
+
 lint: ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -41,4 +45,4 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test lint up doctor openapi schema clean
+.PHONY: help setup bench test image lint up doctor openapi schema clean
