@@ -102,6 +102,13 @@ fn the_compose_file_runs_a_task_to_complete_in_containers() {
             assert_eq!(user, ["65532"]);
         }
     }
+    // As docs/running.md says, which is what max_connections is set by.
+    let postgres = compose.run(&["ps", "-q", "postgres"]);
+    let most = "SELECT max(n) FROM (SELECT count(*) AS n FROM pg_stat_activity
+        WHERE application_name LIKE 'stepmark %' GROUP BY application_name) AS instances";
+    let psql = ["exec", postgres.trim(), "psql", "-U", "stepmark", "-Atc", most];
+    let most: u32 = daemon.lines(&psql)[0].parse().unwrap();
+    assert!((1..=8).contains(&most), "{most} connections of an instance");
     let stopped = compose.command().args(["stop", "orchestrator", "worker-rust"]).output().unwrap();
     assert!(stopped.status.success());
     let ended = ["ps", "-a", "--filter", "name=worker-rust", "--format", "{{.Status}}"];
