@@ -23,7 +23,7 @@ bench: setup ## run all tiers on both brokers, and on the ten instances; writes 
 	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@target/release/stepmark bench --whole
 
-test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
+test: setup ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory test-python test-ruby test-typescript
@@ -49,7 +49,11 @@ bindings: ## build the worker core for every language, each into its package
 		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
 	@sh engine/bindings/typescript/prebuild.sh target/release/libstepmark_typescript.so
 
-lint: ## format check, clippy with warnings as errors, docs
+image: ## build the engine's container images (BASE=debian:12-slim, TAG=latest)
+	@$(CARGO) build --quiet --release -p stepmark-engine -p stepmark-handlers-rust
+	@sh deploy/image.sh
+
+lint: setup ## format check, clippy with warnings as errors, docs
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
@@ -73,5 +77,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test libraries test-python test-ruby test-typescript bindings lint up \
+.PHONY: help setup bench test libraries test-python test-ruby test-typescript bindings image lint up \
 	doctor openapi schema clean

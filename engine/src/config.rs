@@ -73,8 +73,9 @@ pub struct EngineConfig {
     /// Bearer token that every request under /v1 must carry; required beyond loopback.
     #[arg(long, env = "STEPMARK_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// Name of this instance in logs and on the steps that it claims [default: its process id].
-    #[arg(long, env = "STEPMARK_INSTANCE", default_value_t = format!("pid-{}", std::process::id()))]
+    /// Name of this instance in logs and on the steps that it claims [default: its machine's name
+    /// and its process id].
+    #[arg(long, env = "STEPMARK_INSTANCE", default_value_t = own_name())]
     pub instance: String,
     /// Most messages taken by one statement.
     #[arg(long, env = "STEPMARK_BATCH_MAX", default_value_t = 100, value_parser = at_least_one)]
@@ -283,6 +284,12 @@ pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), Conf
         }
     }
     Ok(())
+}
+
+/// Programs in containers have the same process id, and those of other machines may have it.
+fn own_name() -> String {
+    let machine = rustix::system::uname();
+    format!("{}-{}", machine.nodename().to_string_lossy(), std::process::id())
 }
 
 fn at_least_one(text: &str) -> Result<u32, String> {

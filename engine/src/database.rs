@@ -1,14 +1,19 @@
 //! The way to PostgreSQL: session settings, migrations, and connections that come back.
 
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, timeout};
 
 /// Key of the advisory lock under which one instance at a time installs and migrates.
 const MIGRATION_LOCK: i64 = 0x73_74_65_70_6d_61_72_6b; // "stepmark"
+
+/// The least that an attempt to connect is given, however small the patience.
+const ATTEMPT_MIN: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -87,12 +92,16 @@ async fn first_connection(
     options: &PgConnectOptions,
     patience: Duration,
 ) -> Result<PgConnection, DatabaseError> {
-    let deadline = tokio::time::Instant::now() + patience;
+    let deadline = Instant::now() + patience;
     let mut pause = Pause::default();
     loop {
-        match PgConnection::connect_with(options).await {
+        // A host that is cut off answers nothing, and no error comes of that for minutes.
+        let limit = patience.max(ATTEMPT_MIN);
+        let attempt = timeout(limit, PgConnection::connect_with(options)).await;
+        let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+        match attempt.unwrap_or_else(late) {
             Ok(connection) => return Ok(connection),
-            Err(source) if tokio::time::Instant::now() >= deadline || !may_pass(&source) => {
+            Err(source) if Instant::now() >= deadline || !may_pass(&source) => {
                 let database = options.get_database().unwrap_or("the role's own database");
                 let at = format!("{}:{}/{database}", options.get_host(), options.get_port());
                 return Err(DatabaseError::Unreachable { at, source });

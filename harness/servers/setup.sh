@@ -2,8 +2,8 @@
 # setup.sh [--require] [--test]: sees to it that PostgreSQL and RabbitMQ are installed, as programs
 # only: the distribution's own servers are neither started nor enabled, and servers that were there
 # before are left as they are. With all in place it looks at a few files and says nothing.
-# With --test also Docker, unless a daemon answers or STEPMARK_TEST_DOCKER is off: the tests start
-# a daemon of their own.
+# With --test also Docker, unless a daemon answers, and its compose; not when STEPMARK_TEST_DOCKER is
+# off. The tests start a daemon of their own.
 #
 # Without root and sudo it prints the command that root has to run, and fetches an embedded
 # PostgreSQL instead. Exits 0 also when RabbitMQ is missing then; with --require, 3.
@@ -37,10 +37,17 @@ has_rabbitmq() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && [ -x /usr/bin/epmd ]
 }
 
+tests_docker() { $for_tests && [ "${STEPMARK_TEST_DOCKER-}" != off ]; }
+
 needs_docker() {
-    $for_tests && [ "${STEPMARK_TEST_DOCKER-}" != off ] || return 1
+    tests_docker || return 1
     ! { command -v dockerd && command -v ip && command -v unshare; } >/dev/null || return 1
     ! docker version >/dev/null 2>&1
+}
+
+needs_compose() {
+    tests_docker || return 1
+    ! command -v docker-compose >/dev/null && ! docker compose version >/dev/null 2>&1
 }
 
 missing() {
@@ -48,6 +55,7 @@ missing() {
     has_postgresql || packages=postgresql
     has_rabbitmq || packages="$packages rabbitmq-server"
     ! needs_docker || packages="$packages docker.io iproute2"
+    ! needs_compose || packages="$packages docker-compose"
     packages=${packages# }
     [ -n "$packages" ]
 }
@@ -142,7 +150,7 @@ if ! has_postgresql; then
         complete=false
     fi
 fi
-if needs_docker; then
+if needs_docker || needs_compose; then
     say "Docker is missing: tests of it fail, unless STEPMARK_TEST_DOCKER=off leaves them out"
     complete=false
 fi

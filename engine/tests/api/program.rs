@@ -92,6 +92,9 @@ async fn surroundings_that_are_not_there_are_told_with_3_and_without_passwords()
     };
     // A port on which nobody listens: given by the system, and given back.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // One that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
     let server: u16 = postgres().port();
     let password = database.url.split([':', '@']).nth(2).unwrap().to_owned();
     let missing = database.url.rsplit_once('/').unwrap().0.to_owned() + "/nowhere";
@@ -100,6 +103,7 @@ async fn surroundings_that_are_not_there_are_told_with_3_and_without_passwords()
     for (url, arguments, says) in [
         (&database.url, &["--listen", &port][..], &*port),
         (&url(closed, "x"), &[], "STEPMARK_DATABASE_URL"),
+        (&url(silent_port, "x"), &[], "timed out"),
         (&url(server, "x"), &[], "password"),
         (&missing, &[], "nowhere"),
         (&database.url, &broker, "STEPMARK_RABBITMQ_URL"),

@@ -71,14 +71,19 @@ tar -C / -c etc/alternatives | tar -C "$root" -x
 ldconfig -r "$root"
 
 import() { tar -C "$root" -c --numeric-owner . | docker import "$@" - "$name" >/dev/null; }
+serve() {
+    cp "$here/$kind.sh" "$root/usr/local/bin/entrypoint"
+    chmod 755 "$root/usr/local/bin/entrypoint"
+    import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' -c "CMD [\"$kind\"]" "$@"
+}
+path=/usr/local/bin:/usr/bin:/usr/sbin
 case $kind in
     base) import -c 'CMD ["/bin/sh"]' ;;
-    *)
-        cp "$here/$kind.sh" "$root/usr/local/bin/entrypoint"
-        chmod 755 "$root/usr/local/bin/entrypoint"
-        data=/var/lib/postgresql/data
-        [ "$kind" = postgres ] || data=/var/lib/rabbitmq
-        import -c 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' -c "CMD [\"$kind\"]" \
-            -c "VOLUME $data"
+    postgres) serve -c "VOLUME /var/lib/postgresql/data" -c "ENV PATH=$bin:$path" ;;
+    rabbitmq)
+        home=/var/lib/rabbitmq
+        # For commands in the container too: where the cookie is, and who the node is.
+        serve -c "VOLUME $home" -c "ENV PATH=/usr/lib/rabbitmq/bin:$path HOME=$home \
+            LC_ALL=C.UTF-8 RABBITMQ_LOGS=- RABBITMQ_NODENAME=rabbit@localhost"
         ;;
 esac

@@ -22,6 +22,8 @@ use crate::{Daemon, DockerError};
 pub(crate) const RUN_LABEL: &str = "stepmark.run";
 const LOOPBACK: &str = "127.0.0.1";
 const START_LIMIT: Duration = Duration::from_secs(25);
+/// Many daemons allow a thousand million, for which Erlang takes memory in advance.
+const OPEN_FILES_MAX: i64 = 16_384;
 const LOG_LINES: &str = "20";
 
 /// What a container is made from.
@@ -180,6 +182,7 @@ fn request(server: Server) -> ContainerRequest<GenericImage> {
         .fold(generic(&server.image), |image, port| image.with_exposed_port(port.tcp()));
     let mut request = image
         .with_startup_timeout(START_LIMIT)
+        .with_ulimit("nofile", OPEN_FILES_MAX, Some(OPEN_FILES_MAX))
         .with_cmd(server.command)
         .with_host_config_modifier(move |host| publish_on_loopback(host, &ports));
     for (name, value) in server.environment {

@@ -6,8 +6,6 @@
 //! - [`Containers`]: the containers of one run, each a [`Container`] made from a [`Server`].
 //! - [`reap_if_asked`]: the process that removes them once the owner is gone; it is the owner's own
 //!   program, started once more.
-//!
-//! Podman's socket does as well, where `DOCKER_HOST` names it.
 
 mod container;
 mod daemon;

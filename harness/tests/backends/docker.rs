@@ -12,17 +12,22 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::daemon::{self, Daemon};
 use crate::owner::{Owner, gone, wait_until};
 
-const STEPMARK: &str = env!("CARGO_BIN_EXE_stepmark");
+pub const STEPMARK: &str = env!("CARGO_BIN_EXE_stepmark");
 
-/// `stepmark up` of this daemon, with the engine of this tree: cargo builds no other package's
-/// programs for a test.
-fn up(daemon: &Daemon) -> Command {
+/// The engine of this tree, beside the program under test: cargo builds no other package's programs
+/// for a test.
+pub fn build_engine() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "-q", "-p", "stepmark-engine", "-p", "stepmark-handlers-rust"]);
         assert!(cargo.status().unwrap().success());
     });
+}
+
+/// `stepmark up` of this daemon.
+fn up(daemon: &Daemon) -> Command {
+    build_engine();
     let mut up = daemon.command(STEPMARK);
     up.args(["up", "--backend=docker", "--logs", concat!(env!("CARGO_TARGET_TMPDIR"), "/up")]);
     up.env("STEPMARK_BIN_DIR", Path::new(STEPMARK).parent().unwrap());
@@ -81,17 +86,17 @@ fn an_image_that_cannot_be_had_is_named_within_half_a_minute() {
     let Some(daemon) = daemon::get() else { return };
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
-    drop(up(&daemon)); // builds the engine
-    for registry in ["registry.invalid", &silent] {
+    let ups = [("registry.invalid", up(&daemon)), (&silent, up(&daemon))];
+    drop(daemon); // no container comes of it that others could see
+    for (registry, mut up) in ups {
         let image = format!("{registry}/stepmark/nothing:1");
         let begun = Instant::now();
-        let output = up(&daemon).args(["--postgres-image", &image]).output().unwrap();
+        let output = up.args(["--postgres-image", &image]).output().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(30));
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(&image) && said.contains("--postgres-image"), "{said}");
     }
-    assert!(daemon.containers_and_volumes()[0].is_empty());
 }
 
 #[test]

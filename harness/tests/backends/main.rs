@@ -5,6 +5,7 @@
 
 mod daemon;
 mod docker;
+mod image;
 mod owner;
 mod suite;
 
