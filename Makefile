@@ -49,8 +49,9 @@ bindings: ## build the worker core for every language, each into its package
 		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
 	@sh engine/bindings/typescript/prebuild.sh target/release/libstepmark_typescript.so
 
-image: ## build the engine's container images (BASE=debian:12-slim, TAG=latest)
-	@$(CARGO) build --quiet --release -p stepmark-engine -p stepmark-handlers-rust
+image: ## build the container images of the engine and all workers (TAG=latest)
+	@sh engine/bindings/ruby/setup.sh --require
+	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@sh deploy/image.sh
 
 lint: setup ## format check, clippy with warnings as errors, docs

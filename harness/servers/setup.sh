@@ -2,8 +2,9 @@
 # setup.sh [--require] [--test]: sees to it that PostgreSQL and RabbitMQ are installed, as programs
 # only: the distribution's own servers are neither started nor enabled, and servers that were there
 # before are left as they are. With all in place it looks at a few files and says nothing.
-# With --test also Docker, unless a daemon answers, and its compose; not when STEPMARK_TEST_DOCKER is
-# off. The tests start a daemon of their own.
+# With --test also Docker, unless a daemon answers, its compose, and the packages of Ruby and Python
+# that the tests' images are made of; not when STEPMARK_TEST_DOCKER is off. The tests start a daemon
+# of their own.
 #
 # Without root and sudo it prints the command that root has to run, and fetches an embedded
 # PostgreSQL instead. Exits 0 also when RabbitMQ is missing then; with --require, 3.
@@ -50,12 +51,16 @@ needs_compose() {
     ! command -v docker-compose >/dev/null && ! docker compose version >/dev/null 2>&1
 }
 
+# Interpreters from elsewhere make no image.
+needs_interpreters() { tests_docker && ! dpkg -s ruby python3 >/dev/null 2>&1; }
+
 missing() {
     packages=
     has_postgresql || packages=postgresql
     has_rabbitmq || packages="$packages rabbitmq-server"
     ! needs_docker || packages="$packages docker.io iproute2"
     ! needs_compose || packages="$packages docker-compose"
+    ! needs_interpreters || packages="$packages ruby python3"
     packages=${packages# }
     [ -n "$packages" ]
 }
@@ -150,8 +155,9 @@ if ! has_postgresql; then
         complete=false
     fi
 fi
-if needs_docker || needs_compose; then
-    say "Docker is missing: tests of it fail, unless STEPMARK_TEST_DOCKER=off leaves them out"
+if needs_docker || needs_compose || needs_interpreters; then
+    say "Docker, or what images are made of, is missing: tests of it fail, unless"
+    say "STEPMARK_TEST_DOCKER=off leaves them out"
     complete=false
 fi
 if ! has_rabbitmq; then

@@ -1,19 +1,21 @@
 #!/bin/sh
-# image.sh postgres|rabbitmq|base NAME: makes the container image NAME out of packages that are
-# installed on this machine (Debian or Ubuntu), in some seconds and without any registry.
+# image.sh postgres|rabbitmq|base|ruby|python NAME: makes the container image NAME out of packages
+# that are installed on this machine (Debian or Ubuntu), in some seconds and without any registry.
 #
 # `postgres` and `rabbitmq` take what the harness tells them as the public images of these names
-# do: environment, arguments, files. `base` is what the engine's programs need to run.
+# do: environment, arguments, files. `base` is what the engine's programs need to run, `ruby` and
+# `python` are that with the interpreter.
 set -eu
 LC_ALL=C
 export LC_ALL
 here=$(cd "$(dirname "$0")" && pwd)
 usage() {
-    echo "usage: image.sh postgres|rabbitmq|base NAME" >&2
+    echo "usage: image.sh postgres|rabbitmq|base|ruby|python NAME" >&2
     exit 2
 }
 [ $# = 2 ] || usage
 kind=$1 name=$2
+base='base-files bash coreutils dash libc6 libgcc-s1 util-linux'
 case $kind in
     postgres)
         bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
@@ -21,15 +23,19 @@ case $kind in
         packages="postgresql-${version%/bin} bash coreutils dash grep util-linux tzdata"
         ;;
     rabbitmq) packages='rabbitmq-server bash coreutils dash grep procps sed util-linux' ;;
-    base) packages='base-files bash coreutils dash libc6 libgcc-s1 util-linux' ;;
+    base) packages=$base ;;
+    ruby) packages="$base ruby" ;;
+    python) packages="$base python3" ;;
     *) usage ;;
 esac
 
 # What packages ask for to be installed, set up and translated, and no server to run.
 needless='^(adduser|apt|cdebconf|debconf|dpkg|gcc-.*-base|init-system-helpers|locales|libc-l10n'
 needless="$needless|libjson-perl|libllvm.*|libwxgtk.*|libwxbase.*|libz3.*|logrotate|lsb-base"
-needless="$needless|openssl|passwd|perl.*|postgresql.*-common|python3.*|sensible-utils|socat"
-needless="$needless|ssl-cert|systemd.*|sysvinit-utils|tar|ucf|usr-is-merged|usrmerge)\$"
+needless="$needless|openssl|passwd|perl.*|postgresql.*-common|sensible-utils|socat"
+needless="$needless|ssl-cert|systemd.*|sysvinit-utils|tar|ucf|usr-is-merged|usrmerge"
+[ "$kind" = python ] || needless="$needless|python3.*"
+needless="$needless)\$"
 all=$(apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts \
     --no-breaks --no-replaces --no-enhances $packages | grep '^[a-z]' | sed 's/:.*//' | sort -u)
 kept=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $all 2>/dev/null |
@@ -78,7 +84,7 @@ serve() {
 }
 path=/usr/local/bin:/usr/bin:/usr/sbin
 case $kind in
-    base) import -c 'CMD ["/bin/sh"]' ;;
+    base | ruby | python) import -c 'CMD ["/bin/sh"]' ;;
     postgres) serve -c "VOLUME /var/lib/postgresql/data" -c "ENV PATH=$bin:$path" ;;
     rabbitmq)
         home=/var/lib/rabbitmq
