@@ -1,9 +1,15 @@
-//! The engine's images, and the compose file that runs them.
+//! The engine's images, and the compose file that runs them: the ten instances.
+//!
+//! The images below them are made of Debian's packages of Ruby and Python. The library for Ruby has to
+//! be built with that Ruby: with another minor version (on the PATH, or in STEPMARK_RUBY) its worker
+//! does not start, and the test fails.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+
+use serde_json::Value;
 
 use crate::daemon::{self, Daemon, POSTGRES, RABBITMQ};
 use crate::docker::{STEPMARK, build_engine};
@@ -11,6 +17,9 @@ use crate::owner::wait_until;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const BASE: &str = "stepmark-test/base";
+const RUBY: &str = "stepmark-test/ruby";
+const PYTHON: &str = "stepmark-test/python";
+const LANGUAGES: [&str; 4] = ["rust", "ruby", "python", "typescript"];
 const PROJECT: &str = "stepmark-test";
 const TOKEN: &str = "secret";
 const PORTS: [u16; 2] = [21_808, 21_809];
@@ -49,6 +58,26 @@ impl Compose<'_> {
         );
         said
     }
+
+    fn containers<const N: usize>(&self, service: &str) -> [String; N] {
+        let ids = self.run(&["ps", "-q", service]);
+        let ids: Vec<_> = ids.lines().map(str::to_owned).collect();
+        ids.try_into().unwrap()
+    }
+
+    /// Runs the language's linear task, and looks at its result.
+    fn completes(&self, language: &str, port: u16) {
+        let mut start = Command::new(STEPMARK);
+        start.args(["task", "start", &format!("{language}_e2e_linear/mathematical_sequence")]);
+        start.args(["--context", r#"{"even_number": 6}"#, "--wait", "60", "--json"]);
+        start.env("STEPMARK_TOKEN", TOKEN);
+        start.env("STEPMARK_URL", format!("http://127.0.0.1:{port}"));
+        let output = start.output().unwrap();
+        assert!(output.status.success(), "{output:?}\n{}", self.run(&["logs", "--tail", "20"]));
+        let task: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(task["state"], "Complete", "{task}");
+        assert_eq!(task["steps"][3]["result"]["value"], "2821109907456", "{task}");
+    }
 }
 
 impl Drop for Compose<'_> {
@@ -58,62 +87,87 @@ impl Drop for Compose<'_> {
     }
 }
 
+/// Builds the images, over bases that are made here.
+fn build_images(daemon: &Daemon) {
+    build_engine();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "-q", "--workspace", "--lib"]); // with the features that all tests have
+    assert!(cargo.status().unwrap().success());
+    for (kind, image) in [("base", BASE), ("ruby", RUBY), ("python", PYTHON)] {
+        daemon.make_image(kind, image);
+    }
+    let built = Path::new(STEPMARK).parent().unwrap();
+    let mut build = daemon.command("sh");
+    build.arg(Path::new(ROOT).join("deploy/image.sh")).arg(built);
+    build.envs([("BASE", BASE), ("RUBY_BASE", RUBY), ("PYTHON_BASE", PYTHON), ("TAG", "test")]);
+    assert!(build.status().unwrap().success());
+}
+
 /// By the API of either orchestrator; with the token only.
 #[test]
-fn the_compose_file_runs_a_task_to_complete_in_containers() {
+fn the_compose_file_runs_tasks_of_every_language_to_complete_in_containers() {
     let Some(daemon) = daemon::get() else { return };
-    build_engine();
-    daemon.make_image("base", BASE);
-    let programs = Path::new(STEPMARK).parent().unwrap();
-    let script = Path::new(ROOT).join("deploy/image.sh");
-    let mut build = daemon.command("sh");
-    build.arg(script).arg(programs).envs([("BASE", BASE), ("TAG", "test")]);
-    assert!(build.status().unwrap().success());
-
+    build_images(&daemon);
     let compose = Compose(&daemon);
     compose.run(&["up", "-d"]);
-    let task = |port: u16, arguments: &[&str]| {
-        let mut task = Command::new(STEPMARK);
-        task.arg("task").args(arguments).env("STEPMARK_TOKEN", TOKEN);
-        let output = task.env("STEPMARK_URL", format!("http://127.0.0.1:{port}")).output();
-        output.unwrap()
-    };
-    let linear = "rust_e2e_linear/mathematical_sequence";
-    let start = ["start", linear, "--context", r#"{"even_number": 6}"#, "--wait", "60"];
-    for port in PORTS {
-        let output = task(port, &start);
-        assert!(output.status.success(), "{output:?}\n{}", compose.run(&["logs", "--tail", "20"]));
+    for (language, port) in LANGUAGES.into_iter().zip(PORTS.into_iter().cycle()) {
+        compose.completes(language, port);
     }
     assert!(request(PORTS[0], "GET /v1/tasks").starts_with("HTTP/1.0 401"));
 
     // As the broker says: quorum queues, and nobody runs as root.
-    let rabbitmq = compose.run(&["ps", "-q", "rabbitmq"]);
-    let queues = ["exec", rabbitmq.trim(), "rabbitmqctl", "-q", "list_queues", "name", "type"];
+    let [rabbitmq] = compose.containers("rabbitmq");
+    let queues = ["exec", &rabbitmq, "rabbitmqctl", "-q", "list_queues", "name", "type"];
     let queues = daemon.lines(&queues);
     let ours: Vec<_> = queues.iter().filter(|line| line.starts_with("stepmark.")).collect();
     assert!(ours.len() > 1 && ours.iter().all(|line| line.ends_with("quorum")), "{queues:?}");
-    for service in ["orchestrator", "worker-rust"] {
-        let containers = compose.run(&["ps", "-q", service]);
-        assert_eq!(containers.lines().count(), 2);
-        for container in containers.lines() {
-            let health = || daemon.lines(&["inspect", "-f", "{{.State.Health.Status}}", container]);
-            wait_until(|| health() == ["healthy"]);
-            let user = daemon.lines(&["exec", container, "bash", "-c", "echo $UID"]);
+    let workers = LANGUAGES.map(|language| format!("worker-{language}"));
+    for service in workers.iter().map(String::as_str).chain(["orchestrator"]) {
+        let containers: [String; 2] = compose.containers(service);
+        for container in containers {
+            wait_until(|| healthy(&daemon, &container));
+            let user = daemon.lines(&["exec", &container, "bash", "-c", "echo $UID"]);
             assert_eq!(user, ["65532"]);
         }
     }
     // As docs/running.md says, which is what max_connections is set by.
-    let postgres = compose.run(&["ps", "-q", "postgres"]);
+    let [postgres] = compose.containers("postgres");
     let most = "SELECT max(n) FROM (SELECT count(*) AS n FROM pg_stat_activity
         WHERE application_name LIKE 'stepmark %' GROUP BY application_name) AS instances";
-    let psql = ["exec", postgres.trim(), "psql", "-U", "stepmark", "-Atc", most];
+    let psql = ["exec", &postgres, "psql", "-U", "stepmark", "-Atc", most];
     let most: u32 = daemon.lines(&psql)[0].parse().unwrap();
     assert!((1..=8).contains(&most), "{most} connections of an instance");
-    let stopped = compose.command().args(["stop", "orchestrator", "worker-rust"]).output().unwrap();
-    assert!(stopped.status.success());
-    let ended = ["ps", "-a", "--filter", "name=worker-rust", "--format", "{{.Status}}"];
+
+    for language in &LANGUAGES[1..] {
+        it_comes_back(&compose, language);
+    }
+    compose.run(&["stop"]);
+    let ended = ["ps", "-a", "--filter", "name=worker-", "--format", "{{.Status}}"];
     let ended = daemon.lines(&ended);
+    assert!(ended.len() == 2 * LANGUAGES.len());
     assert!(ended.iter().all(|status| status.starts_with("Exited (0)")), "{ended:?}");
+}
+
+/// A worker that is killed; alone, it does what there is to do.
+fn it_comes_back(compose: &Compose, language: &str) {
+    let [killed, other] = compose.containers(&format!("worker-{language}"));
+    let daemon = compose.0;
+    let pid = inspect(daemon, &killed, "{{.State.Pid}}");
+    // From outside: `docker kill` counts as a stop that is to last.
+    let kill = format!("kill -KILL {pid}");
+    daemon.lines(&["run", "--rm", "--pid=host", BASE, "bash", "-c", &kill]);
+    wait_until(|| inspect(daemon, &killed, "{{.RestartCount}}") == "1");
+    daemon.lines(&["stop", &other]);
+    compose.completes(language, PORTS[0]);
+    wait_until(|| healthy(daemon, &killed));
+}
+
+fn inspect(daemon: &Daemon, container: &str, what: &str) -> String {
+    daemon.lines(&["inspect", "-f", what, container]).remove(0)
+}
+
+fn healthy(daemon: &Daemon, container: &str) -> bool {
+    inspect(daemon, container, "{{.State.Health.Status}}") == "healthy"
 }
 
 /// The answer to a request that carries no token.
