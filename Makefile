@@ -6,8 +6,10 @@ ifdef STEPMARK_RUBY
 export RUBY # whose headers the Ruby package's library is built with
 endif
 
+# What a cluster's instances run.
+INSTANCES := engine handlers-rust ruby python typescript
 # What `stepmark bench` builds too, with the same features, so that nothing is built twice.
-PROGRAMS := $(addprefix -p stepmark-,harness engine handlers-rust ruby python typescript)
+PROGRAMS := $(addprefix -p stepmark-,harness $(INSTANCES))
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +53,7 @@ bindings: ## build the worker core for every language, each into its package
 
 image: ## build the container images of the engine and all workers (TAG=latest)
 	@sh engine/bindings/ruby/setup.sh --require
-	@$(CARGO) build --quiet --release $(PROGRAMS)
+	@$(CARGO) build --quiet --release $(addprefix -p stepmark-,$(INSTANCES))
 	@sh deploy/image.sh
 
 lint: setup ## format check, clippy with warnings as errors, docs

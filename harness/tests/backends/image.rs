@@ -1,8 +1,8 @@
 //! The engine's images, and the compose file that runs them: the ten instances.
 //!
-//! The images below them are made of Debian's packages of Ruby and Python. The library for Ruby has to
-//! be built with that Ruby: with another minor version (on the PATH, or in STEPMARK_RUBY) its worker
-//! does not start, and the test fails.
+//! The images below them are made of Debian's packages of Ruby and Python. The library for Ruby
+//! has to be built with that Ruby: with another minor version (on the PATH, or in STEPMARK_RUBY)
+//! its worker does not start, and the test fails.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
