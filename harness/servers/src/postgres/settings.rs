@@ -23,7 +23,7 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("log_timezone", "UTC"),
 ];
 
-/// Counts the statements that a client sends: one a round trip, however much a function does inside.
+/// Counts the statements that a client sends: one a round trip, whatever a function does inside.
 const STATISTICS: [(&str, &str); 2] =
     [("shared_preload_libraries", "pg_stat_statements"), ("pg_stat_statements.track", "top")];
 
