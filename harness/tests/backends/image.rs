@@ -5,12 +5,11 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use crate::daemon::{self, Daemon, POSTGRES, RABBITMQ};
+use crate::daemon::{self, BASE, Daemon, POSTGRES, RABBITMQ};
 use crate::docker::{STEPMARK, build_engine};
 use crate::owner::wait_until;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const BASE: &str = "stepmark-test/base";
 const PROJECT: &str = "stepmark-test";
 const TOKEN: &str = "secret";
 const PORTS: [u16; 2] = [21_808, 21_809];
