@@ -92,7 +92,7 @@ CREATE INDEX tasks_failed ON tasks (task_id) WHERE failed_at IS NOT NULL;
 -- and join a step by, and a task's steps lie side by side. A step's edges stand on its own row, as
 -- keys: evaluating a completion touches the children's rows and nothing else. So does what its
 -- template says of it. No index on the state, so that updates stay HOT.
--- is_held_back: claimed, and its handler not begun yet (see hold_back_steps).
+-- is_held_back: claimed, and its handler not begun yet (see begin_step).
 -- parents_remaining: parents that have not ended in a way that the step can go on from; of these
 -- ends, parents_skipped and parents_failed count those that only a convergence goes on from.
 -- input: a batch worker's batch. expansion: what a decision has chosen (names), what a batchable

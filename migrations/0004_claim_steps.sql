@@ -15,6 +15,10 @@
 -- its parents' results (see complete_steps) waits for its own, which lies behind them in the log;
 -- the column synchronous tells.
 --
+-- A step whose lease has expired twice may be what ends the process that runs it: it is held back until
+-- its worker begins it, alone (engine/src/worker/suspects.rs). A lease that expires before that is
+-- not counted.
+--
 -- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each
 -- call), and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
 CREATE FUNCTION claim_steps(
@@ -22,7 +26,7 @@ CREATE FUNCTION claim_steps(
 ) RETURNS TABLE (
     step_id bigint, claim_token uuid, task_uuid uuid, namespace text, step text, type text,
     handler text, attempt integer, max_attempts integer, backoff_initial_ms bigint,
-    backoff_max_ms bigint, timeout_ms bigint, lease_expiries integer, parents_failed integer,
+    backoff_max_ms bigint, timeout_ms bigint, is_held_back boolean, parents_failed integer,
     input text, checkpoint text, context text, parent_results text, synchronous text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -62,7 +66,7 @@ BEGIN
             UPDATE workflow_steps s
             SET state = 'InProgress', attempts = s.attempts + 1,
                 transition_count = s.transition_count + 1, claim_token = gen_random_uuid(),
-                is_held_back = false, claimed_by = p_worker,
+                is_held_back = s.lease_expiries >= 2, claimed_by = p_worker,
                 timeout_at = now() + s.timeout_ms * interval '1 ms',
                 lease_expires_at = now() + p_lease_ms * interval '1 ms'
             WHERE s.step_id = ANY (p_step_ids) AND s.state = 'Enqueued'
@@ -70,7 +74,7 @@ BEGIN
                     WHERE p.namespace = s.namespace AND NOT p.is_resuming)
             RETURNING s.step_id, s.namespace, s.name, s.type, s.handler, s.attempts,
                 s.max_attempts, s.backoff_initial_ms, s.backoff_max_ms, s.timeout_ms,
-                s.lease_expiries, s.claim_token, s.transition_count, s.parents, s.parents_failed,
+                s.is_held_back, s.claim_token, s.transition_count, s.parents, s.parents_failed,
                 s.input, s.checkpoint, s.rests_on
         ), audit AS (
             INSERT INTO workflow_step_transitions
@@ -80,7 +84,7 @@ BEGIN
         )
         SELECT c.step_id, c.claim_token, t.task_uuid, c.namespace, c.name, c.type::text, c.handler,
             c.attempts, c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms, c.timeout_ms,
-            c.lease_expiries, c.parents_failed,
+            c.is_held_back, c.parents_failed,
             c.input::text, c.checkpoint::text, t.context::text, (
                 SELECT jsonb_object_agg(p.name, p.result) FROM workflow_steps p
                 WHERE p.step_id = ANY (c.parents)
@@ -125,18 +129,8 @@ BEGIN
     END IF;
 END $$;
 
--- A worker will begin these later: one of them, or of those that it runs, may be what has ended the
--- process that held them before, so it runs them one by one (engine/src/worker/suspects.rs). A
--- lease that expires meanwhile is not counted against them.
-CREATE FUNCTION hold_back_steps(p_step_ids bigint[], p_claim_tokens uuid[])
-RETURNS void LANGUAGE sql AS $$
-    UPDATE workflow_steps s SET is_held_back = true
-    FROM unnest(p_step_ids, p_claim_tokens) AS m (step_id, claim_token)
-    WHERE s.step_id = m.step_id AND s.state = 'InProgress' AND s.claim_token = m.claim_token
-$$;
-
--- The handler of such a step begins now, with a lease and a time that begin now too. Tells whether
--- the claim still holds.
+-- The handler of a step that was held back begins now, with a lease and a time that begin now too.
+-- Tells whether the claim still holds.
 CREATE FUNCTION begin_step(p_step_id bigint, p_claim_token uuid, p_lease_ms bigint)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use stepmark_workflow::{RetryPolicy, StepType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use super::breaker::{Breaker, BreakerState};
 use super::flight::Flight;
 use super::interrupts::Interrupts;
 use super::step::{Desk, DeskEngine, Step};
-use super::suspects::{self, Suspect};
+use super::suspects::Suspect;
 use crate::database::Pause;
 use crate::messaging::{
     MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
@@ -28,7 +28,7 @@ pub(super) struct Claim {
     pub(super) step_id: StepId,
     pub(super) claim_token: Uuid,
     pub(super) retry: RetryPolicy,
-    /// Leases on the step have expired before, more than once.
+    /// It is held back until it can run alone: leases on it have expired before.
     pub(super) is_suspect: bool,
     pub(super) step: Step,
 }
@@ -43,7 +43,7 @@ impl Claim {
         Ok(Self {
             step_id,
             claim_token,
-            is_suspect: row.try_get::<i32, _>("lease_expiries")? >= suspects::EXPIRIES_MIN,
+            is_suspect: row.try_get("is_held_back")?,
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
                 backoff_initial_ms: unsigned("backoff_initial_ms")?,
@@ -116,7 +116,6 @@ pub(super) struct ClaimLane {
     pub(super) breaker: Arc<Breaker>,
     pub(super) engine: DeskEngine,
     pub(super) flight: Flight,
-    pub(super) pool: PgPool,
     pub(super) suspects: mpsc::UnboundedSender<Vec<Suspect>>,
 }
 
@@ -196,7 +195,7 @@ impl ClaimLane {
             let claims = rows.iter().map(|row| Claim::read(row, &self.engine));
             let claims = claims.collect::<Result<Vec<_>, _>>()?;
             let queue_empty = claims.len() < max;
-            self.start(claims, permits).await;
+            self.start(claims, permits);
             if queue_empty {
                 return Ok(());
             }
@@ -211,14 +210,9 @@ impl ClaimLane {
         Ok(())
     }
 
-    async fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
+    fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
         let (mut suspects, others): (Vec<_>, Vec<_>) =
             claims.into_iter().partition(|claim| claim.is_suspect);
-        if !suspects.is_empty()
-            && let Err(error) = suspects::hold_back(&self.pool, &suspects).await
-        {
-            warn!(%error, "what may end this process can't be told apart from the other steps");
-        }
         let mut permit = || permits.split(1).expect("no more is claimed than there are permits");
         for claim in others {
             self.flight.start(claim, permit());

@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::Row;
 use stepmark_workflow::retry::BACKOFF_MS_MAX;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -29,6 +30,8 @@ pub(super) struct Attempted {
     retry_after_ms: Option<i64>,
     /// When the outcome was there.
     since: Instant,
+    /// Cancelled once it is stored.
+    pub(super) stored: CancellationToken,
 }
 
 impl Attempted {
@@ -48,6 +51,7 @@ impl Attempted {
             error: None,
             retry_after_ms: None,
             since: Instant::now(),
+            stored: CancellationToken::new(),
         };
         match outcome {
             Outcome::Complete(result) => Self { result: Some(result.get().to_owned()), ..blank },
@@ -119,6 +123,7 @@ impl CompleteLane {
         loop {
             match self.complete(batch).await {
                 Ok(outgoing) => {
+                    batch.iter().for_each(|one| one.stored.cancel());
                     failpoint("worker_after_complete_commit");
                     self.messaging.publish(outgoing).await;
                     return;

@@ -65,6 +65,13 @@ impl Flight {
         drop(self.run_held(claim, permit)); // it runs on
     }
 
+    /// Runs the handler of a claim that is held, until its outcome is stored or it is given up.
+    pub(super) async fn run_alone(&self, claim: Claim, permit: OwnedSemaphorePermit) {
+        if let Ok(Some(stored)) = self.run_held(claim, permit).await {
+            stored.cancelled().await;
+        }
+    }
+
     /// A claim whose handler begins later: from now on it is told when the claim has ended.
     pub(super) fn hold(&self, claim: &mut Claim) {
         claim.step.desk.told = self.interrupts.begin(claim.claim_token, claim.step_id);
@@ -75,26 +82,30 @@ impl Flight {
         self.interrupts.end(claim.claim_token);
     }
 
-    /// Runs the handler of a claim that is held.
-    pub(super) fn run_held(&self, claim: Claim, permit: OwnedSemaphorePermit) -> JoinHandle<()> {
+    /// Gives what tells that the outcome is stored, if there is one.
+    fn run_held(
+        &self,
+        claim: Claim,
+        permit: OwnedSemaphorePermit,
+    ) -> JoinHandle<Option<CancellationToken>> {
         let flight = self.clone();
         self.running.spawn(async move {
             let Claim { step_id, claim_token, retry, step, .. } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let begun = Instant::now();
             let run = flight.handlers.run(step);
-            let Some(outcome) = flight.abandoned.run_until_cancelled(run).await else {
-                return;
-            };
+            let outcome = flight.abandoned.run_until_cancelled(run).await?;
             flight.metrics.ran(begun.elapsed());
             let outcome = storable(outcome, step_type, flight.result_bytes_max);
             flight.breaker.record(&outcome);
             let jittered = || retry.delay(attempt, rand::random::<f64>());
             let attempted = Attempted::new(step_id, claim_token, outcome, jittered);
+            let stored = attempted.stored.clone();
             // A slow store holds the slot: no more is claimed than can be stored.
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained
             flight.interrupts.end(claim_token);
             drop(permit);
+            Some(stored)
         })
     }
 

@@ -167,7 +167,6 @@ impl Worker {
             breaker,
             engine: DeskEngine::Database { heartbeats, pool: pool.clone() },
             flight: flight.clone(),
-            pool: pool.clone(),
             suspects: to_suspects,
         };
         let suspects = SuspectLane {
@@ -206,7 +205,8 @@ impl Worker {
         claiming.run(shutdown).await; // until the shutdown begins
 
         let unfinished = flight.drain(engine.drain(), &self.condemned).await;
-        let _ = suspects.await; // its steps are among the unfinished, if it has any
+        suspects.abort(); // its steps are among the unfinished, if it has any
+        let _ = suspects.await;
         drop(flight);
         drained.cancel();
         give_back(&options, &messaging, unfinished).await;

@@ -9,14 +9,9 @@ use sqlx::postgres::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use uuid::Uuid;
 
 use super::claim::Claim;
 use super::flight::Flight;
-use crate::messaging::StepId;
-
-/// So many expired leases make a step a suspect.
-pub(super) const EXPIRIES_MIN: i32 = 2;
 
 /// A step that was claimed, with its slot.
 pub(super) type Suspect = (Claim, OwnedSemaphorePermit);
@@ -47,8 +42,8 @@ impl SuspectLane {
                 return;
             }
             if self.begin(&claim).await {
-                // It ends with its handler; a drain gives it up at last.
-                let _ = self.flight.run_held(claim, permit).await;
+                // Until its outcome is stored: the next one may end the process.
+                self.flight.run_alone(claim, permit).await;
             } else {
                 self.flight.forget(&claim);
             }
@@ -71,19 +66,4 @@ impl SuspectLane {
             false
         })
     }
-}
-
-/// Tells the database that these wait, before any of their neighbours begins.
-///
-/// # Errors
-/// The database is away.
-pub(super) async fn hold_back(pool: &PgPool, claims: &[Claim]) -> Result<(), sqlx::Error> {
-    let (steps, tokens): (Vec<StepId>, Vec<Uuid>) =
-        claims.iter().map(|claim| (claim.step_id, claim.claim_token)).unzip();
-    sqlx::query(include_str!("../../sql/hold_back_steps.sql"))
-        .bind(steps)
-        .bind(tokens)
-        .execute(pool)
-        .await?;
-    Ok(())
 }

@@ -172,7 +172,41 @@ impl Engine {
             .bind(lease_ms)
             .fetch_all(&mut self.connection)
             .await?;
+        self.begin(&rows, lease_ms).await?;
         Ok(rows.iter().map(Claim::from_row).collect())
+    }
+
+    /// Claims steps as a worker does that dies before it begins any of those that are held back.
+    pub async fn claim_and_hold(&mut self, steps: &[StepId]) -> Vec<Claim> {
+        let claimed = sqlx::query(include_str!("../../sql/claim_delivered.sql"))
+            .bind(steps.to_vec())
+            .bind("tester")
+            .bind(30_000_i64);
+        let rows = claimed.fetch_all(&mut self.connection).await.unwrap();
+        rows.iter().map(Claim::from_row).collect()
+    }
+
+    /// Begins the steps that were held back.
+    async fn begin(&mut self, rows: &[PgRow], lease_ms: i64) -> Result<(), sqlx::Error> {
+        for row in rows.iter().filter(|row| row.get("is_held_back")) {
+            let Claim { step, token, .. } = Claim::from_row(row);
+            assert!(self.begin_step(step, token, lease_ms).await?);
+        }
+        Ok(())
+    }
+
+    pub async fn begin_step(
+        &mut self,
+        step: StepId,
+        token: Uuid,
+        lease_ms: i64,
+    ) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(include_str!("../../sql/begin_step.sql"))
+            .bind(step)
+            .bind(token)
+            .bind(lease_ms)
+            .fetch_one(&mut self.connection)
+            .await
     }
 
     /// Takes messages of namespace `n` from PGMQ and claims their steps.
@@ -183,6 +217,7 @@ impl Engine {
             .bind("tester")
             .bind(30_000_i64);
         let rows = taken.fetch_all(&mut self.connection).await.unwrap();
+        self.begin(&rows, 30_000).await.unwrap();
         rows.iter().map(Claim::from_row).collect()
     }
 

@@ -44,6 +44,29 @@ async fn four_expired_leases_bring_a_step_back_and_the_fifth_ends_it() {
 }
 
 #[tokio::test]
+async fn from_the_third_claim_on_a_lease_counts_only_once_its_step_has_begun() {
+    let (mut engine, task_id) = task_of(&[("a", &[])]).await;
+    let only = step(task_id, 0);
+    for expiry in 1..=2 {
+        engine.claim_and_hold(&[only]).await;
+        engine.let_time_pass(only).await;
+        assert_eq!(engine.recover().await.unwrap().expired, 1);
+        assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, expiry)]);
+    }
+    // Its worker died of something else, again and again.
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held = engine.claim_and_hold(&[only]).await;
+        engine.let_time_pass(only).await;
+        assert_eq!(engine.recover().await.unwrap().expired, 1);
+        assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, 2)]);
+    }
+    assert!(!engine.begin_step(only, held[0].token, 30_000).await.unwrap(), "its claim is lost");
+    assert_eq!(expire(&mut engine, only).await.expired, 1);
+    assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, 3)]);
+}
+
+#[tokio::test]
 async fn steps_whose_last_leases_expire_together_end_their_task_once() {
     let (mut engine, task_id) = task_of(PAIR).await;
     let both = [step(task_id, 0), step(task_id, 1)];

@@ -110,6 +110,7 @@ impl Containers {
         match ports.iter().find(|port| !container.ports.contains_key(port)) {
             None => Ok(container),
             Some(port) => {
+                container.check().await?; // one that has ended has no ports any more
                 Err(container.not_ready(&format!("has not published its port {port}")).await)
             }
         }

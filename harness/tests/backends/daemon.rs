@@ -10,6 +10,7 @@ const LOCAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docker/local");
 /// Says that Docker is not to be tested.
 const SWITCH: &str = "STEPMARK_TEST_DOCKER";
 pub const POSTGRES: &str = "stepmark-test/postgres";
+pub const BASE: &str = "stepmark-test/base";
 pub const RABBITMQ: &str = "stepmark-test/rabbitmq";
 
 /// One for the whole program, which a private one ends with. One test at a time has it, so that

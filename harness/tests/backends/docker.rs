@@ -68,15 +68,13 @@ fn no_container_outlives_a_start_that_is_interrupted_or_killed() {
     let Some(daemon) = daemon::get() else { return };
     let [_, before] = daemon.containers_and_volumes();
     let nothing_new = [Vec::new(), before];
-    for (signal, code) in [(Signal::INT, Some(0)), (Signal::KILL, None)] {
-        for containers in 1..=2 {
-            let mut up =
-                up(&daemon).arg("--broker=rabbitmq").stdout(Stdio::null()).spawn().unwrap();
-            wait_until(|| daemon.containers_and_volumes()[0].len() >= containers);
-            kill_process(Pid::from_child(&up), signal).unwrap();
-            assert_eq!(up.wait().unwrap().code(), code);
-            wait_until(|| daemon.containers_and_volumes() == nothing_new);
-        }
+    let ends = [(Signal::INT, 2, Some(0)), (Signal::KILL, 1, None), (Signal::KILL, 2, None)];
+    for (signal, containers, code) in ends {
+        let mut up = up(&daemon).arg("--broker=rabbitmq").stdout(Stdio::null()).spawn().unwrap();
+        wait_until(|| daemon.containers_and_volumes()[0].len() >= containers);
+        kill_process(Pid::from_child(&up), signal).unwrap();
+        assert_eq!(up.wait().unwrap().code(), code);
+        wait_until(|| daemon.containers_and_volumes() == nothing_new);
     }
 }
 
@@ -96,6 +94,22 @@ fn an_image_that_cannot_be_had_is_named_within_half_a_minute() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(&image) && said.contains("--postgres-image"), "{said}");
+    }
+}
+
+#[test]
+fn an_image_that_holds_no_server_is_named_and_leaves_nothing() {
+    let Some(daemon) = daemon::get() else { return };
+    daemon.make_image("base", daemon::BASE);
+    let says = [("postgres", "no container of the image"), ("rabbitmq", "ended with exit code 0")];
+    for (server, says) in says {
+        let mut up = up(&daemon);
+        up.args(["--broker=rabbitmq", &format!("--{server}-image={}", daemon::BASE)]);
+        let output = up.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(says) && said.contains(daemon::BASE), "{said}");
+        assert!(daemon.containers_and_volumes()[0].is_empty());
     }
 }
 

@@ -11,12 +11,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::daemon::{self, Daemon, POSTGRES, RABBITMQ};
+use crate::daemon::{self, BASE, Daemon, POSTGRES, RABBITMQ};
 use crate::docker::{STEPMARK, build_engine};
 use crate::owner::wait_until;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const BASE: &str = "stepmark-test/base";
 const RUBY: &str = "stepmark-test/ruby";
 const PYTHON: &str = "stepmark-test/python";
 const LANGUAGES: [&str; 4] = ["rust", "ruby", "python", "typescript"];

@@ -62,6 +62,7 @@ def system_exit(step: Step):
 @handler
 def crash(step: Step):
     os.kill(os.getpid(), signal.SIGSEGV)
+    Event().wait()  # another thread may take it
 
 
 @handler

@@ -27,7 +27,10 @@ const handlers: Record<string, (step: Step) => unknown> = {
   system_exit: () => {
     throw 3;
   },
-  crash: () => process.kill(process.pid, "SIGSEGV"),
+  crash: () => {
+    process.kill(process.pid, "SIGSEGV");
+    for (;;); // another thread may take it
+  },
   loop: () => {
     for (;;);
   },
