@@ -29,10 +29,12 @@ test: ## run all tests on private servers, also in containers (or STEPMARK_TEST_
 libraries:
 	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator --example servers
 
+# Not the folder as a whole: the tests of the harness leave copies of the project in target/.
+PYTHON_TESTS := engine/bindings/python/tests scenarios/handlers/python
 test-python: libraries ## run the Python package's and handlers' tests (OWN=NAME: one workflow's)
 	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
 		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml \
-		$(OWN:%=scenarios/handlers/python/handlers/own/test_%.py)
+		$(or $(OWN:%=scenarios/handlers/python/handlers/own/test_%.py),$(PYTHON_TESTS))
 
 test-ruby: libraries ## run the Ruby package's and handlers' tests (OWN=NAME: one workflow's)
 	@$(RUBY) -w engine/bindings/ruby/tests/all.rb $(OWN:%=scenarios/handlers/ruby/own/%_test.rb)
