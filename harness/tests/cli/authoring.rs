@@ -128,6 +128,8 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
     ] {
         change(&root, &format!("scenarios/handlers/rust/src/own/authored_{shape}.rs"), from, to);
     }
+    let scenario = "scenarios/tier6/authored_decision_rust.yaml";
+    change(&root, scenario, "number: 6}", "number: 32768}");
     let (passed, said) = cargo(&root, &test);
     assert!(!passed && said.contains("test result: FAILED. 0 passed; 4 failed"), "{said}");
     for told in [
@@ -135,6 +137,7 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
          the step double has the result {\"value\":18} and not {\"value\":12}\n",
         "  the step add is Error and not Complete\n",
         "  the step add failed at attempt 1: no twice\n",
+        "  the step choose failed at attempt 1: ",
         "input {\"number\":100}:\n",
         "  the step double is Skipped and not Complete\n",
         "  the step work_003 is missing\n",

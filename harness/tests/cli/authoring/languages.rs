@@ -61,6 +61,8 @@ fn each_shape_s_test_tells_what_is_wrong(
     for (shape, (from, to)) in SHAPES.into_iter().zip(changes) {
         change(&root, &handlers.replace('*', &format!("authored_{shape}")), from, to);
     }
+    let scenario = format!("scenarios/tier6/authored_decision_{language}.yaml");
+    change(&root, &scenario, "number: 6}", "number: 32768}");
     let (good, said) = test();
     assert!(!good && said.contains(failed), "{said}");
     for told in [
@@ -68,6 +70,7 @@ fn each_shape_s_test_tells_what_is_wrong(
         "the step double has the result {\"value\":18} and not {\"value\":12}\n".to_owned(),
         "the step add is Error and not Complete\n".to_owned(),
         "the step add failed at attempt 1: no twice".to_owned(),
+        "the step choose failed at attempt 1: number is 32768, not an integer".to_owned(),
         "input {\"number\":100}:\n".to_owned(),
         "the step double is Skipped and not Complete\n".to_owned(),
         "the step work_003 is missing".to_owned(),
