@@ -34,15 +34,18 @@ test: setup ## run all tests on private servers, also in containers (or STEPMARK
 libraries:
 	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator --example servers
 
-test-python: libraries ## run the tests of the Python package and handlers
+# Not the folder as a whole: the tests of the harness leave copies of the project in target/.
+PYTHON_TESTS := engine/bindings/python/tests scenarios/handlers/python
+test-python: libraries ## run the Python package's and handlers' tests (OWN=NAME: one workflow's)
 	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
-		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml
+		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml \
+		$(or $(OWN:%=scenarios/handlers/python/handlers/own/test_%.py),$(PYTHON_TESTS))
 
-test-ruby: libraries ## run the tests of the Ruby package and handlers
-	@$(RUBY) -w engine/bindings/ruby/tests/all.rb
+test-ruby: libraries ## run the Ruby package's and handlers' tests (OWN=NAME: one workflow's)
+	@$(RUBY) -w engine/bindings/ruby/tests/all.rb $(OWN:%=scenarios/handlers/ruby/own/%_test.rb)
 
-test-typescript: libraries ## run the tests of the TypeScript package and handlers
-	@sh engine/bindings/typescript/test.sh
+test-typescript: libraries ## run the TypeScript package's and handlers' tests (OWN=NAME: one's)
+	@sh engine/bindings/typescript/test.sh $(OWN:%=./own/%.test.ts)
 
 bindings: ## build the worker core for every language, each into its package
 	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby -p stepmark-typescript

@@ -240,7 +240,8 @@ BEGIN
         steps_active, steps_waiting, steps_failed, steps_unfinished));
     ALTER TABLE workflow_steps ADD CONSTRAINT step_sound CHECK (step_is_sound(state,
         parents_remaining, attempts, max_attempts,
-        claim_token IS NOT NULL AND lease_expires_at IS NOT NULL AND timeout_at IS NOT NULL,
+        claim_token IS NOT NULL AND lease_expires_at IS NOT NULL
+            AND (timeout_at IS NOT NULL OR is_held_back),
         outcome, retry_at IS NOT NULL));
     ALTER TABLE workflow_step_transitions ADD CONSTRAINT step_transition_allowed
         CHECK (step_transition_allowed(from_state, to_state));

@@ -67,7 +67,8 @@ BEGIN
             SET state = 'InProgress', attempts = s.attempts + 1,
                 transition_count = s.transition_count + 1, claim_token = gen_random_uuid(),
                 is_held_back = s.lease_expiries >= 2, claimed_by = p_worker,
-                timeout_at = now() + s.timeout_ms * interval '1 ms',
+                timeout_at = CASE WHEN s.lease_expiries < 2
+                    THEN now() + s.timeout_ms * interval '1 ms' END,
                 lease_expires_at = now() + p_lease_ms * interval '1 ms'
             WHERE s.step_id = ANY (p_step_ids) AND s.state = 'Enqueued'
                 AND NOT EXISTS (SELECT FROM paused_namespaces p

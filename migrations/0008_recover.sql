@@ -132,12 +132,14 @@ BEGIN
             FROM locked l
             WHERE s.step_id = l.step_id
             RETURNING s.step_id, s.namespace, s.priority, s.state, s.attempts,
-                s.transition_count, l.claim_token
+                s.transition_count, s.is_held_back, l.claim_token
         ), audit AS (
             INSERT INTO workflow_step_transitions
                 (step_id, sort_key, from_state, to_state, attempt, reason)
             SELECT step_id, transition_count, 'InProgress', state, attempts, CASE state
-                WHEN 'EnqueuedForOrchestration' THEN 'timed out' ELSE 'lease expired' END
+                WHEN 'EnqueuedForOrchestration' THEN 'timed out'
+                ELSE 'lease expired' || CASE WHEN is_held_back THEN ' while held back' ELSE '' END
+                END
             FROM moved
         )
         SELECT array_agg(step_id) FILTER (WHERE state <> 'EnqueuedForOrchestration'),

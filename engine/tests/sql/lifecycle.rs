@@ -61,6 +61,9 @@ async fn from_the_third_claim_on_a_lease_counts_only_once_its_step_has_begun() {
         assert_eq!(engine.recover().await.unwrap().expired, 1);
         assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, 2)]);
     }
+    let told = "SELECT count(*) FROM workflow_step_transitions \
+        WHERE reason = 'lease expired while held back'";
+    assert_eq!(number(&mut engine.connection, told).await, 4);
     assert!(!engine.begin_step(only, held[0].token, 30_000).await.unwrap(), "its claim is lost");
     assert_eq!(expire(&mut engine, only).await.expired, 1);
     assert_eq!(engine.steps(task_id).await, [("Enqueued".to_owned(), 0, 3)]);

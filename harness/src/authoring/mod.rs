@@ -3,7 +3,11 @@
 //!
 //! All files are checked before the first is written, and either all are written or none.
 
-mod modules;
+mod dialect;
+mod python;
+mod ruby;
+mod rust;
+mod typescript;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -13,14 +17,16 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use stepmark_workflow::template::{NAME_CHARS_MAX, Source, is_name, parse_all};
 
+use self::dialect::{Dialect, camel_case, texts};
 use crate::language::Language;
 use crate::scenario::{self, Scenario, ScenarioError, Surroundings};
 
 /// The tier of scenarios of one's own; those of the benchmark are 1 to 5.
 const TIER: u8 = 6;
 
-/// The module that has the modules of one's own workflows.
-const OWN: &str = "scenarios/handlers/rust/src/own.rs";
+/// The templates of the shapes, and their scenarios, in any language: `@language@` is its name.
+const WORKFLOWS: [&str; 4] = texts!("workflow.yaml");
+const SCENARIOS: [&str; 4] = texts!("scenario.yaml");
 
 /// What the new workflow's steps are to one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,27 +39,6 @@ pub enum Shape {
     Decision,
     /// Batches, a worker each, and a step over all that they make.
     Batch,
-}
-
-impl Shape {
-    /// The texts of the template, the scenario and the handlers, in which `@name@` is the name.
-    const fn texts(self) -> [&'static str; 3] {
-        macro_rules! texts {
-            ($folder:literal) => {
-                [
-                    include_str!(concat!($folder, "/workflow.yaml")),
-                    include_str!(concat!($folder, "/scenario.yaml")),
-                    include_str!(concat!($folder, "/handlers.rs")),
-                ]
-            };
-        }
-        match self {
-            Self::Linear => texts!("linear"),
-            Self::Diamond => texts!("diamond"),
-            Self::Decision => texts!("decision"),
-            Self::Batch => texts!("batch"),
-        }
-    }
 }
 
 /// Why there is no new workflow. Nothing has been written.
@@ -73,9 +58,14 @@ pub enum AuthoringError {
     /// Another template has the namespace, and its handlers might be mixed up with the new ones.
     #[error("the namespace {0} has a template already; choose another name")]
     NamespaceTaken(String),
-    /// The module of one's own workflows has lost its order.
-    #[error("{OWN} has no line `{}`, above which new workflows go", modules::MARK)]
-    NoMark,
+    /// The list of one's own workflows has lost its order.
+    #[error("{list} has no line `{mark}`, above which new workflows go")]
+    NoMark {
+        /// The list.
+        list: &'static str,
+        /// The line.
+        mark: &'static str,
+    },
     /// What is there already is wrong, or the name is one of it.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -92,10 +82,15 @@ pub enum AuthoringError {
 /// The files of a new workflow, by their paths below the project's root.
 #[derive(Debug)]
 pub struct Draft {
-    /// Those that are new, in the order in which they are to be read.
+    /// The template's namespace, and the scenario's name.
+    pub full_name: String,
+    /// Those that are new, in the order in which they are to be read: the template, the scenario,
+    /// the handlers, and their test where it has a file of its own.
     pub files: Vec<(PathBuf, String)>,
-    /// The one that changes: the list of modules.
-    pub changed: (PathBuf, String),
+    /// The one that changes: the list of modules, where the language needs one.
+    pub changed: Option<(PathBuf, String)>,
+    /// The command that runs the test.
+    pub test_command: String,
 }
 
 impl Draft {
@@ -109,22 +104,39 @@ impl Draft {
         language: Language,
         shape: Shape,
     ) -> Result<Draft, AuthoringError> {
+        let dialect = dialect::of(language);
         let full_name = format!("{name}_{}", language.name());
-        check_name(name, &full_name)?;
-        let [workflow, scenario, handlers] = shape.texts();
-        let files = [
-            (format!("fixtures/workflows/{full_name}.yaml"), workflow),
-            (format!("scenarios/tier{TIER}/{full_name}.yaml"), scenario),
-            (format!("scenarios/handlers/rust/src/own/{name}.rs"), handlers),
+        check_name(root, name, &full_name, dialect)?;
+        let filled = |text: &str| {
+            let of_language = text.replace("@language@", language.name());
+            of_language.replace("@name@", name).replace("@Name@", &camel_case(name))
+        };
+        let shape = shape as usize;
+        let scenario = format!("scenarios/tier{TIER}/{full_name}.yaml");
+        let mut texts = vec![
+            ("fixtures/workflows/@name@_@language@.yaml", WORKFLOWS[shape]),
+            (scenario.as_str(), SCENARIOS[shape]),
+            (dialect.handlers, dialect.texts[shape]),
         ];
-        let files = files.map(|(path, text)| (PathBuf::from(path), text.replace("@name@", name)));
-        if let Some((path, _)) = files.iter().find(|(path, _)| root.join(path).exists()) {
-            return Err(AuthoringError::Exists(path.clone()));
+        texts.extend(dialect.test);
+        let files = texts.into_iter().map(|(path, text)| (filled(path).into(), filled(text)));
+        let files: Vec<(PathBuf, String)> = files.collect();
+        // A folder may be a module of the same name.
+        let folder = PathBuf::from(filled(dialect.handlers)).with_extension("");
+        let mut taken = files.iter().map(|(path, _)| path.clone()).chain([folder]);
+        if let Some(path) = taken.find(|path| root.join(path).exists()) {
+            return Err(AuthoringError::Exists(path));
         }
         check_texts(root, &full_name, &files)?;
-        let own = fs::read_to_string(root.join(OWN)).map_err(|error| disk(OWN, error))?;
-        let changed = modules::with(&own, name).ok_or(AuthoringError::NoMark)?;
-        Ok(Draft { files: files.into(), changed: (OWN.into(), changed) })
+        let changed = dialect.list.as_ref().map(|list| {
+            let text = fs::read_to_string(root.join(list.path));
+            let text = text.map_err(|error| disk(list.path, error))?;
+            let changed = (list.with)(&text, name);
+            let no_mark = AuthoringError::NoMark { list: list.path, mark: list.mark };
+            changed.map(|text| (list.path.into(), text)).ok_or(no_mark)
+        });
+        let test_command = filled(dialect.test_command);
+        Ok(Draft { full_name, files, changed: changed.transpose()?, test_command })
     }
 
     /// Writes the files, all or none: the list of modules comes last, and at once.
@@ -138,13 +150,13 @@ impl Draft {
             written.push(root.join(path));
             Ok(())
         });
-        let (own, text) = &self.changed;
         let done = done.and_then(|()| {
-            let fresh = root.join(own).with_extension(format!("rs.{}", std::process::id()));
+            let Some((list, text)) = &self.changed else { return Ok(()) };
+            let fresh = root.join(list).with_extension(std::process::id().to_string());
             written.push(fresh.clone());
             write_new(&fresh, text)
-                .and_then(|()| fs::rename(&fresh, root.join(own)))
-                .map_err(|error| disk(own, error))
+                .and_then(|()| fs::rename(&fresh, root.join(list)))
+                .map_err(|error| disk(list, error))
         });
         if done.is_err() {
             for path in written {
@@ -155,19 +167,41 @@ impl Draft {
     }
 }
 
-fn check_name(name: &str, full_name: &str) -> Result<(), AuthoringError> {
+fn check_name(
+    root: &Path,
+    name: &str,
+    full_name: &str,
+    dialect: &Dialect,
+) -> Result<(), AuthoringError> {
     let suffix = full_name.len() - name.len();
-    let why = if !is_name(name) || !is_name(full_name) {
+    let refused = if !is_name(name) || !is_name(full_name) {
         let more = NAME_CHARS_MAX - suffix - 1;
-        format!("a name is a to z, then up to {more} of a to z, 0 to 9 and _")
+        Some(format!("a name is a to z, then up to {more} of a to z, 0 to 9 and _"))
     } else if name.contains("__") {
-        "a module's name has no __ in it".to_owned()
-    } else if modules::is_taken(name) {
-        "it means something else in Rust, or in this project".to_owned()
+        Some("a module's name has no __ in it".to_owned())
     } else {
-        return Ok(());
+        (dialect.refusal)(name, &modules_beside(&root.join(dialect.handlers))?)
     };
-    Err(AuthoringError::Name { name: name.to_owned(), why })
+    let name = name.to_owned();
+    refused.map_or(Ok(()), |why| Err(AuthoringError::Name { name, why }))
+}
+
+/// The names of the modules in the folder of this one.
+fn modules_beside(module: &Path) -> Result<Vec<String>, AuthoringError> {
+    let Some(folder) = module.parent() else { return Ok(Vec::new()) };
+    let entries = match fs::read_dir(folder) {
+        // The first one makes it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| disk(folder, error))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| disk(folder, error))?.path();
+        let name = path.file_stem().filter(|_| path.extension() == module.extension());
+        names.extend(name.map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Reads the new template and scenario among all others.
@@ -176,7 +210,7 @@ fn check_texts(
     full_name: &str,
     files: &[(PathBuf, String)],
 ) -> Result<(), AuthoringError> {
-    let [(template_path, template), (scenario_path, scenario), _] = files else {
+    let [(template_path, template), (scenario_path, scenario), ..] = files else {
         return Ok(());
     };
     let mut sources = scenario::template_sources(root)?;

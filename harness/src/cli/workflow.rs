@@ -18,7 +18,8 @@ use crate::language::Language;
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkflowCommand {
     /// Make a new workflow: a template, its handlers, a scenario with the right answers, and a test
-    /// that holds the handlers against them. It passes as it is; change it step by step.
+    /// that holds the handlers against them. It passes as it is; change it step by step. What it
+    /// wrote is printed, and the command of the test, which `make test` runs too.
     ///
     /// Exit code: 0 made, 2 the name is taken or is none, 3 the disk. All is written or nothing.
     New(NewArgs),
@@ -122,8 +123,8 @@ pub(super) fn run(command: &WorkflowCommand) -> u8 {
 }
 
 fn new(args: &NewArgs) -> u8 {
-    let (root, name) = (root(), &args.name);
-    let draft = Draft::new(&root, name, args.language, args.shape);
+    let root = root();
+    let draft = Draft::new(&root, &args.name, args.language, args.shape);
     let draft = match draft.and_then(|draft| draft.write(&root).map(|()| draft)) {
         Ok(draft) => draft,
         Err(error @ AuthoringError::Disk { .. }) => return complain(ENVIRONMENT, &error),
@@ -132,13 +133,14 @@ fn new(args: &NewArgs) -> u8 {
     for (path, _) in &draft.files {
         println!("new      {}", path.display());
     }
-    let full_name = format!("{name}_{}", args.language.name());
+    if let Some((path, _)) = &draft.changed {
+        println!("changed  {}", path.display());
+    }
+    let Draft { full_name, test_command, .. } = &draft;
     println!(
-        "changed  {}\n\nIts test, its picture and its run on real servers:\n  \
-         cargo test -p stepmark-handlers-rust own::{name}::\n  \
+        "\nIts test, its picture and its run on real servers:\n  {test_command}\n  \
          stepmark workflow graph fixtures/workflows/{full_name}.yaml\n  \
-         stepmark bench --scenario {full_name}",
-        draft.changed.0.display()
+         stepmark bench --scenario {full_name}"
     );
     GOOD
 }

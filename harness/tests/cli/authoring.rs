@@ -1,5 +1,7 @@
 //! `stepmark workflow new`: what it writes is right as it is, and its test notices what is wrong.
 
+mod languages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -126,6 +128,8 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
     ] {
         change(&root, &format!("scenarios/handlers/rust/src/own/authored_{shape}.rs"), from, to);
     }
+    let scenario = "scenarios/tier6/authored_decision_rust.yaml";
+    change(&root, scenario, "number: 6}", "number: 32768}");
     let (passed, said) = cargo(&root, &test);
     assert!(!passed && said.contains("test result: FAILED. 0 passed; 4 failed"), "{said}");
     for told in [
@@ -133,6 +137,7 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
          the step double has the result {\"value\":18} and not {\"value\":12}\n",
         "  the step add is Error and not Complete\n",
         "  the step add failed at attempt 1: no twice\n",
+        "  the step choose failed at attempt 1: ",
         "input {\"number\":100}:\n",
         "  the step double is Skipped and not Complete\n",
         "  the step work_003 is missing\n",
@@ -144,24 +149,54 @@ fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong
 #[test]
 fn what_was_written_is_told_with_what_to_do_next() {
     let root = small_copy("authoring_told");
-    let made = new(&root, &["told"]);
-    assert_eq!(made.code, Some(0), "{made:?}");
-    for file in [
-        "fixtures/workflows/told_rust.yaml",
-        "scenarios/tier6/told_rust.yaml",
-        "scenarios/handlers/rust/src/own/told.rs",
+    let handlers = "scenarios/handlers";
+    for (language, files, test) in [
+        ("rust", &["rust/src/own/told.rs"][..], "cargo test -p stepmark-handlers-rust own::told::"),
+        ("ruby", &["ruby/own/told.rb", "ruby/own/told_test.rb"], "make test-ruby OWN=told"),
+        (
+            "python",
+            &["python/handlers/own/told.py", "python/handlers/own/test_told.py"],
+            "make test-python OWN=told",
+        ),
+        (
+            "typescript",
+            &["typescript/own/told.ts", "typescript/own/told.test.ts"],
+            "make test-typescript OWN=told",
+        ),
     ] {
-        assert!(made.stdout.contains(&format!("new      {file}\n")), "{}", made.stdout);
-        assert!(root.join(file).is_file(), "{file}");
+        let before = all(&root);
+        let made = new(&root, &["told", "--language", language]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        let mut wanted = String::new();
+        let common = [
+            format!("fixtures/workflows/told_{language}.yaml"),
+            format!("scenarios/tier6/told_{language}.yaml"),
+        ];
+        let own = files.iter().map(|file| format!("{handlers}/{file}"));
+        for file in common.into_iter().chain(own) {
+            let text = fs::read_to_string(root.join(&file)).unwrap();
+            assert!(!text.contains('@'), "{file}");
+            wanted += &format!("new      {file}\n");
+        }
+        if language == "rust" {
+            wanted += &format!("changed  {OWN}\n");
+        }
+        wanted += &format!(
+            "\nIts test, its picture and its run on real servers:\n  {test}\n  stepmark workflow \
+             graph fixtures/workflows/told_{language}.yaml\n  stepmark bench --scenario \
+             told_{language}\n"
+        );
+        assert_eq!(made.stdout, wanted);
+        assert_eq!(all(&root).len(), before.len() + 2 + files.len(), "{language}");
     }
-    assert!(made.stdout.contains(&format!("changed  {OWN}\n")), "{}", made.stdout);
-    assert!(made.stdout.contains("cargo test -p stepmark-handlers-rust own::told::"));
 }
 
 #[test]
 fn what_cannot_be_is_refused_before_anything_is_written() {
     let root = small_copy("authoring_refused");
     assert_eq!(new(&root, &["there"]).code, Some(0));
+    assert_eq!(new(&root, &["a_1", "--language", "ruby"]).code, Some(0));
+    fs::create_dir(root.join("scenarios/handlers/python/handlers/own/folder")).unwrap();
     let namespace = root.join("fixtures/workflows/of_mine.yaml");
     let template = "{namespace: taken_rust, name: t, steps: [{name: a, handler: a}]}";
     fs::write(&namespace, template).unwrap();
@@ -177,7 +212,19 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         (&["own"], "it means something else in Rust, or in this project"),
         (&["taken"], "the namespace taken_rust has a template already"),
         (&["linear"], "the scenario `linear_rust` is in another file already"),
-        (&["x", "--language", "cobol"], "[possible values: rust]"),
+        (&["x", "--language", "cobol"], "[possible values: rust, ruby, python, typescript]"),
+        (&["class", "--language", "python"], "it is a keyword of Python"),
+        (&["register", "--language", "python"], "the package of the modules means something else"),
+        (&["test_x", "--language", "python"], "pytest would take the module for"),
+        (&["conftest", "--language", "python"], "pytest would take the module for its own"),
+        (&["folder", "--language", "python"], "handlers/own/folder is there already"),
+        (&["conditional_approval", "--language", "python"], "conditional_approval_python.yaml is"),
+        (&["a1", "--language", "ruby"], "its module would be A1, which is that of a_1.rb"),
+        (&["a_1", "--language", "ruby"], "fixtures/workflows/a_1_ruby.yaml is there already"),
+        (&["e_n_d", "--language", "ruby"], "its module would be END, which means something else"),
+        (&["x_test", "--language", "ruby"], "the file would be taken for a test"),
+        (&["x_spec", "--language", "typescript"], "Bun would take the module for a test"),
+        (&[long.as_str(), "--language", "typescript"], "up to 51"),
         (&["x", "--shape", "round"], "[possible values: linear, diamond, decision, batch]"),
     ] {
         let refused = new(&root, args);
@@ -197,8 +244,11 @@ fn when_one_file_cannot_be_written_none_is() {
     let _ = fs::remove_dir_all(root.join(TIER));
     fs::write(root.join(TIER), "a file in the folder's place").unwrap();
     let before = all(&root);
-    let failed = new(&root, &["x"]);
-    assert_eq!((failed.code, &*failed.stdout), (Some(3), ""), "{failed:?}");
-    assert!(failed.stderr.contains("scenarios/tier6/x_rust.yaml: "), "{}", failed.stderr);
-    assert_eq!(all(&root), before);
+    for language in ["rust", "ruby", "python", "typescript"] {
+        let failed = new(&root, &["x", "--language", language]);
+        assert_eq!((failed.code, &*failed.stdout), (Some(3), ""), "{failed:?}");
+        let told = format!("scenarios/tier6/x_{language}.yaml: ");
+        assert!(failed.stderr.contains(&told), "{}", failed.stderr);
+        assert_eq!(all(&root), before);
+    }
 }

@@ -8,9 +8,9 @@ require_relative "products"
 # The handlers of all workflows.
 module Handlers
   # Those of one's own: each file `own/NAME.rb` is a module `Name` of this one, whose `register` is
-  # given the worker. Nothing else names it.
+  # given the worker. Nothing else names it. `own/NAME_test.rb` is its test.
   module Own
-    FILES = Dir[File.join(__dir__, "own", "*.rb")].sort
+    FILES = Dir[File.join(__dir__, "own", "*.rb")].reject { |it| it.end_with?("_test.rb") }.sort
     FILES.each { |file| require file }
 
     # @return [Array<Module>]

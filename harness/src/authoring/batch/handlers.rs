@@ -10,10 +10,10 @@ const NAMESPACE: &str = "@name@_rust";
 /// Most numbers in a batch.
 const BATCH_SIZE: usize = 2;
 
-/// What a task is given.
+/// What a task is given: so small that no result is too large.
 #[derive(Debug, Deserialize)]
 struct Input {
-    numbers: Vec<i32>,
+    numbers: Vec<i16>,
 }
 
 /// What a batch comes to, and all of them.
@@ -34,13 +34,13 @@ pub fn register(worker: Worker) -> Worker {
 async fn divide(step: Step) -> Result<Outcome, StepError> {
     // Another attempt is given the same: this failure is permanent.
     let Input { numbers } = step.context().map_err(StepError::permanent)?;
-    let batches: Vec<&[i32]> = numbers.chunks(BATCH_SIZE).collect();
+    let batches: Vec<&[i16]> = numbers.chunks(BATCH_SIZE).collect();
     Ok(Outcome::fan_out(json!({"batches": batches.len()}), batches))
 }
 
 /// Adds the numbers of one batch.
 async fn work(step: Step) -> Result<Value, StepError> {
-    let numbers: Vec<i32> = step.input().map_err(StepError::permanent)?;
+    let numbers: Vec<i16> = step.input().map_err(StepError::permanent)?;
     Ok(json!(Sum { sum: numbers.into_iter().map(i64::from).sum() }))
 }
 

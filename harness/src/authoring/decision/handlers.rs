@@ -12,10 +12,10 @@ const NAMESPACE: &str = "@name@_rust";
 /// Numbers from here on are doubled and not squared.
 const LARGE: i64 = 100;
 
-/// What a task is given.
+/// What a task is given: so small that no result is too large.
 #[derive(Debug, Deserialize)]
 struct Input {
-    number: i32,
+    number: i16,
 }
 
 /// A step's result.

@@ -9,10 +9,10 @@ use stepmark_engine::worker::{Step, StepError, Worker};
 /// The template's namespace, and the scenario's name.
 const NAMESPACE: &str = "@name@_rust";
 
-/// What a task is given.
+/// What a task is given: so small that no result is too large.
 #[derive(Debug, Deserialize)]
 struct Input {
-    number: i32,
+    number: i16,
 }
 
 /// A step's result.

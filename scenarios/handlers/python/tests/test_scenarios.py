@@ -46,11 +46,11 @@ def test_a_workflow_of_one_s_own_is_found_by_its_presence(monkeypatch, tmp_path)
     from handlers import make_worker, own
 
     register = "def register(worker):\n"
-    register += "    worker.handler('demo_python', 'double')(lambda step: 2)\n"
+    register += "    worker.handler('demo of test', 'double')(lambda step: 2)\n"
     (tmp_path / "demo_of_test.py").write_text(register)
     (tmp_path / "test_demo_of_test.py").write_text("raise AssertionError('a test is no workflow')")
     monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
-    assert ("demo_python", "double") in make_worker().handlers
+    assert ("demo of test", "double") in make_worker().handlers
 
 
 @pytest.mark.parametrize("even_number", [0, 2, 6, 2**53 - 2, 2**64 - 2])

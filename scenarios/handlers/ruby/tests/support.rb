@@ -21,6 +21,15 @@ class HandlersTest < Minitest::Test
     Stepmark::Testing.run_task(WORKER, File.join(TEMPLATES, "#{template}.yaml"), context)
   end
 
+  # Fails unless the handlers give the answers of a scenario's file, such as `tier1/linear_rust`; of
+  # another language's with the namespace of this one's template.
+  def assert_right(scenario, namespace: nil)
+    path = File.join(ROOT, "scenarios", "#{scenario}.yaml")
+    assert_nil Stepmark::Testing.check_scenario(WORKER, path, TEMPLATES, namespace: namespace)
+  rescue Stepmark::Testing::AssertionError => e
+    flunk e.message
+  end
+
   # What a step of it has ended with: its result, or its error's message.
   def ended(template, context, step)
     ended = run_task(template, context).steps.fetch(step)

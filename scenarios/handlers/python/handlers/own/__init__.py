@@ -1,5 +1,6 @@
 """Workflows of one's own: each module in this folder registers its handlers with a function
-``register(worker)``. ``stepmark workflow new`` makes such modules; ``test_*.py`` are their tests.
+``register(worker)``. ``stepmark workflow new`` makes such modules; ``test_*.py`` are their tests,
+which ``make test-python OWN=NAME`` runs, and ``make test`` all of them.
 """
 
 import importlib

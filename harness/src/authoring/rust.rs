@@ -1,7 +1,17 @@
-//! The list of modules of one's own workflows, as text.
+//! Workflows in Rust: modules, which stand in a list.
 
-/// The line above which new workflows are registered.
-pub(super) const MARK: &str = "// New workflows come above this line.";
+use super::dialect::{Dialect, List, texts};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    handlers: "scenarios/handlers/rust/src/own/@name@.rs",
+    texts: texts!("handlers.rs"),
+    test: None,
+    test_command: "cargo test -p stepmark-handlers-rust own::@name@::",
+    list: Some(List { path: "scenarios/handlers/rust/src/own.rs", mark: MARK, with }),
+    refusal,
+};
+
+const MARK: &str = "// New workflows come above this line.";
 
 /// Names that a module of one's own workflow can't have: Rust's keywords, and what the list of the
 /// modules has.
@@ -61,13 +71,12 @@ const TAKEN: &[&str] = &[
     "yield",
 ];
 
-/// Whether a module can't be called so.
-pub(super) fn is_taken(name: &str) -> bool {
-    TAKEN.contains(&name)
+fn refusal(name: &str, _there: &[String]) -> Option<String> {
+    TAKEN.contains(&name).then(|| "it means something else in Rust, or in this project".to_owned())
 }
 
 /// The list with one more module, in the order that rustfmt keeps; nothing when it has no [`MARK`].
-pub(super) fn with(list: &str, name: &str) -> Option<String> {
+fn with(list: &str, name: &str) -> Option<String> {
     let mut lines: Vec<String> = list.lines().map(str::to_owned).collect();
     let mark = lines.iter().position(|line| line.trim() == MARK)?;
     lines.insert(mark, format!("    {name}::register,"));
