@@ -18,8 +18,9 @@ pack() {
     library=$into/$package/$2
     shift 2
     mkdir "$into"
-    tar -C "$root" -c --exclude=tests --exclude='*.test.ts' --exclude='test_*' \
-        --exclude=conftest.py --exclude=prebuilds --exclude='*.so' --exclude=__pycache__ \
+    tar -C "$root" -c --exclude=tests --exclude='*.test.ts' --exclude='*_test.rb' \
+        --exclude='test_*.py' --exclude=conftest.py --exclude=__pycache__ --exclude=prebuilds \
+        --exclude='*.so' \
         "$handlers" $(printf "$package/%s\n" "$@") | tar -C "$into" -x
     install -D -m 644 "$built/libstepmark_${into##*/}.so" "$library"
 }
