@@ -106,7 +106,20 @@ fn up_stays_until_it_is_told_to_end() {
         let read = std::io::BufRead::read_line(&mut stdout, &mut said).unwrap();
         assert_ne!(read, 0, "it ended with: {said}");
     }
-    assert!(said.contains("orchestrator-1 (pid") && said.contains("curl -s http://"), "{said}");
+    assert!(said.contains("curl -s http://"), "{said}");
+    let line_of = |name: &str, said: &str| {
+        let line = said.lines().rev().find(|line| line.starts_with(name) && line.contains("ready"));
+        line.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let orchestrator = line_of("orchestrator-1", &said).unwrap();
+    assert_eq!((&*orchestrator[4], &*orchestrator[5]), ("restarts", "0"), "{said}");
+    let worker = line_of("worker-rust-1", &said).unwrap();
+    kill(worker[3].trim_end_matches(')').parse().unwrap(), Signal::KILL);
+    let restarted = |said: &str| line_of("worker-rust-1", said).is_some_and(|it| it[5] == "1");
+    while !restarted(&said) {
+        let read = std::io::BufRead::read_line(&mut stdout, &mut said).unwrap();
+        assert_ne!(read, 0, "it ended with: {said}");
+    }
     let pids = descendants(child.id());
     kill(child.id(), Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(0));
