@@ -16,8 +16,8 @@
 -- the column synchronous tells.
 --
 -- A step whose lease has expired twice may be what ends the process that runs it: it is held back
--- until its worker begins it, alone (engine/src/worker/suspects.rs). A lease that expires before that
--- is not counted.
+-- until its worker begins it, alone (engine/src/worker/suspects.rs). A lease that expires before
+-- that is not counted.
 --
 -- In PL/pgSQL, like all that is called for each message (a function in SQL is planned at each
 -- call), and of few plan nodes: one step at a time, setting plans up is a quarter of the work.
