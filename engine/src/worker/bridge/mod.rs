@@ -9,7 +9,7 @@
 //! stuck, and nothing can stop it but the end of its process: the worker drains and ends with
 //! [`EXIT_OVERRUN`], for whatever watches over it to start it again.
 
-mod document;
+pub mod document;
 mod ends;
 mod queue;
 mod test;
