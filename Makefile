@@ -21,6 +21,7 @@ setup: ## install what is missing of servers and languages (apt; root or sudo)
 	@sh engine/bindings/typescript/setup.sh
 
 bench: setup ## run all tiers on both brokers, and on the ten instances; writes reports/latest
+	@for l in python ruby typescript; do sh engine/bindings/$$l/setup.sh --require || exit 2; done
 	@echo "building; the first time takes some minutes"
 	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@target/release/stepmark bench --whole

@@ -4,7 +4,6 @@
 //! Exit codes and environment variables are those of `stepmark`. A run that fails under criterion
 //! ends the program.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use stepmark_harness::binaries::{Binaries, BinariesError};
 use stepmark_harness::broker::Broker;
 use stepmark_harness::cli::{self, ENVIRONMENT, INVALID};
 use stepmark_harness::environment::{BackendName, Told, choose};
-use stepmark_harness::language::Language;
 use stepmark_harness::measurement::{Measurement, RunError};
 use stepmark_harness::report::{Format, Terminal};
 use stepmark_harness::scenario::{self, Scenario};
@@ -60,7 +58,8 @@ fn run() -> anyhow::Result<u8> {
     };
     let folder = cli::new_folder(&root);
     let choice = runtime.block_on(choose(BackendName::Auto, Told::from_environment()))?;
-    let languages = languages(&scenarios);
+    let languages = scenarios.iter().flat_map(|scenario| plan(Broker::Pgmq).languages(scenario));
+    let languages = languages.collect();
     let binaries = match std::env::var_os("STEPMARK_BIN_DIR") {
         Some(folder) => Binaries::in_folder(&root, folder.as_ref(), &languages),
         None => Binaries::build(&root, &languages),
@@ -97,9 +96,9 @@ fn run() -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// Those that workers are needed in.
-fn languages(scenarios: &[Scenario]) -> BTreeSet<Language> {
-    scenarios.iter().flat_map(|scenario| scenario.topology.languages()).collect()
+fn plan(broker: Broker) -> Plan {
+    let (on, without) = (On::Own, Without::NONE);
+    Plan { on, without, broker, concurrency: 1, warmup: WARMUP_TASKS, samples: SAMPLES_GUESSED }
 }
 
 /// What all benchmarks share.
@@ -115,9 +114,7 @@ struct Bench {
 
 impl Bench {
     fn run(&mut self, criterion: &mut Criterion, scenario: &Scenario, broker: Broker) {
-        let (warmup, samples) = (WARMUP_TASKS, SAMPLES_GUESSED);
-        let (on, without) = (On::Own, Without::default());
-        let plan = Plan { on, without, broker, concurrency: 1, warmup, samples };
+        let plan = plan(broker);
         let mut run = None;
         let name = format!("{}/{}", scenario.name, broker.name());
         // Criterion sizes its samples by its warm-up, so a cluster's start must not fall into it.

@@ -32,7 +32,7 @@ use crate::step_time::StepSeconds;
 use crate::verdict::{self, Observations, Plan, RunReport};
 use crate::workload::{ProgramError, Workload};
 
-use comparison::{Beside, Compared, Other};
+use comparison::{Beside, Compared, Other, Own};
 use seen::Seen;
 
 /// A run is marked when other processes take more than this share of the machine's CPU.
@@ -98,6 +98,8 @@ impl From<ProgramError> for RunError {
     }
 }
 
+/// Most pairs of a comparison.
+const PAIRS_MAX: u64 = 1_000;
 /// Most tasks of a stretch that are accounted one by one.
 const ACCOUNTED_MAX: u64 = 50;
 /// Their numbers begin here, beyond all that are timed.
@@ -148,8 +150,7 @@ impl Measurement {
         let logs = logs.join(plan.run_name(scenario));
         std::fs::create_dir_all(&logs)
             .map_err(|error| RunError::File { path: logs.clone(), error })?;
-        let is_compared = scenario.compare.is_some() && plan.is_compared();
-        let pairs = if is_compared { plan.samples } else { 0 };
+        let pairs = plan.compared(scenario).map_or(0, |_| plan.samples.min(PAIRS_MAX));
         let warm_from = plan.warmup.saturating_add(pairs);
         let tasks_a_sample = u64::from(scenario.tasks_a_sample);
         let tasks = warm_from.saturating_add(plan.samples).saturating_mul(tasks_a_sample);
@@ -171,23 +172,14 @@ impl Measurement {
         let warm_up = load.drive_together(tasks_a_sample, 0..plan.warmup, take);
         unless_given_up(cluster.faults(), warm_up).await?;
         let mut compared = None;
-        if let Some(compare) = scenario.compare.as_ref().filter(|_| is_compared)
-            && let Some(other) = &compare.other
-        {
+        if let Some((compare, other)) = plan.compared(scenario) {
             let orchestrators = cluster.orchestrator_urls();
             let connections = &connections;
             let beside = Beside { binaries, connections, logs: &logs, guardian, orchestrators };
             let other = Other::start(other, warm_from, others_database, beside).await?;
-            let one = async |number| {
-                let sample = load.run_sample(number, tasks_a_sample);
-                let (latency, tasks) = unless_given_up(cluster.faults(), sample).await?;
-                let ended = tasks.iter().all(|task| task.outcome.is_ok());
-                seen.borrow_mut().take(&workload, latency, tasks);
-                Ok(ended.then_some(latency.as_secs_f64() * 1e3))
-            };
-            let numbers = plan.warmup..warm_from;
-            let pairs = other.in_turns(numbers, cluster.faults(), one).await?;
-            compared = Some(other.compared(scenario, compare, &pairs).await?);
+            let (load, workload, faults) = (&load, &workload, cluster.faults());
+            let own = Own { scenario, compare, load, workload, seen: &seen, faults };
+            compared = Some(other.compared(own, plan.warmup..warm_from).await?);
         }
 
         let idle_since = Instant::now();

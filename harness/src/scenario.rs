@@ -78,15 +78,6 @@ pub struct Scenario {
     pub published: Option<Published>,
 }
 
-impl Scenario {
-    /// The languages whose handlers it needs: its own, and that of the scenario that it is compared
-    /// with.
-    pub fn languages(&self) -> impl Iterator<Item = Language> {
-        let other = self.compare.as_ref().and_then(|compare| compare.other.as_ref());
-        std::iter::once(self.language).chain(other.map(|other| other.language))
-    }
-}
-
 /// A comparison of latencies, sample by sample in turns.
 #[derive(Debug, Clone)]
 pub struct Compare {

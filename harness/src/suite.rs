@@ -114,9 +114,8 @@ impl Suite {
         let admin_url = &servers.postgres.admin_url;
         let database = RunDatabase::create(admin_url, amqp_url.clone()).await?;
         self.databases.push(database.clone());
-        let compare = scenario.compare.as_ref().filter(|_| plan.is_compared());
         let mut others_database = None;
-        if compare.is_some_and(|compare| compare.on == CompareOn::Own) {
+        if plan.compared(scenario).is_some_and(|(compare, _)| compare.on == CompareOn::Own) {
             let database = RunDatabase::create(admin_url, amqp_url).await?;
             self.databases.push(database.clone());
             others_database = Some(database);

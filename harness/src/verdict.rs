@@ -1,6 +1,6 @@
 //! From what a run saw to what is said about it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -9,9 +9,10 @@ use crate::broker::Broker;
 use crate::budget::{self, BudgetLine};
 use crate::difference::{Difference, PAIRS_MIN};
 use crate::floor::{DRIFT_RATIO_MAX, FloorSummary};
+use crate::language::Language;
 use crate::oracle::Wrong;
 use crate::recorder::{LatencyMs, Recorder};
-use crate::scenario::Scenario;
+use crate::scenario::{Compare, CompareOn, Scenario};
 use crate::step_time::StepTime;
 use crate::topology::{On, Topology, Without};
 use crate::work::{Accounts, Spread, Work};
@@ -56,9 +57,27 @@ impl Plan {
         self.on.topology(scenario).without(self.without)
     }
 
-    /// Whether a scenario that is compared with another is compared in this run.
-    pub fn is_compared(&self) -> bool {
-        self.on == On::Own && self.concurrency == 1
+    /// The languages of all workers, those included that run beside the cluster for a comparison.
+    pub fn languages(&self, scenario: &Scenario) -> BTreeSet<Language> {
+        let own = self.compared(scenario).filter(|(compare, _)| compare.on == CompareOn::Own);
+        let others = own.into_iter().flat_map(|(_, other)| other.topology.languages());
+        self.topology(scenario).languages().chain(others).collect()
+    }
+
+    /// The language for whose sake the run is left out, if any: its handlers are in it, or those of
+    /// the scenario that it is compared with.
+    pub fn leaves_out(&self, scenario: &Scenario) -> Option<Language> {
+        let other = self.compared(scenario).map(|(_, other)| other.language);
+        let mut needed = std::iter::once(scenario.language).chain(other);
+        needed.find(|language| self.without.has(*language))
+    }
+
+    /// The scenario that this one is compared with in this run, if it is: one task at a time, on its
+    /// own cluster.
+    pub fn compared<'s>(&self, scenario: &'s Scenario) -> Option<(&'s Compare, &'s Scenario)> {
+        let compare = scenario.compare.as_ref()?;
+        let other = compare.other.as_deref()?;
+        (self.on == On::Own && self.concurrency == 1).then_some((compare, other))
     }
 }
 
@@ -278,7 +297,7 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     report.floor = seen.floor.clone();
     report.step_time = seen.step_time;
     report.difference = seen.difference.clone();
-    if let Some(compare) = scenario.compare.as_ref().filter(|_| plan.is_compared()) {
+    if let Some((compare, _)) = plan.compared(scenario) {
         report.notes.extend(match &seen.difference {
             Some(difference) => difference.missed_aim(compare.aim),
             None => Some(format!("no {}: it takes {PAIRS_MIN} pairs and more", compare.called)),

@@ -15,7 +15,8 @@ case $mode in
         ;;
 esac
 
-say() { echo "setup: $*" >&2; }
+# shellcheck source=../apt.sh
+. "$(dirname "$0")/../apt.sh"
 
 missing() {
     say "$*"
@@ -28,32 +29,17 @@ has_python() { "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>
 has_pip() { "$python" -m pip --version >/dev/null 2>&1; }
 
 # Only the distribution's own can be installed; one that was told is the teller's.
-install_packages() {
-    as_root=
-    if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null || return 1
-        as_root='sudo -n'
-    fi
-    command -v apt-get >/dev/null || return 1
-    say "installing python3 python3-pip"
-    apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get"
-    set -- install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 python3 python3-pip
-    $apt "$@" </dev/null >&2 || { $apt update -q </dev/null >&2 && $apt "$@" </dev/null >&2; }
-}
-
 if ! has_python && [ -z "${STEPMARK_PYTHON-}" ]; then
-    install_packages || :
+    apt_install python3 python3-pip || :
 fi
 has_python || missing "no Python 3.9 or newer ($python); as root, run: apt-get install -y python3"
 
-cache=${XDG_CACHE_HOME:-${HOME-}/.cache}/stepmark
-[ "$(id -u)" != 0 ] || cache=/var/cache/stepmark
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # The name tells what is in it: other versions make another folder.
-tools=${STEPMARK_CACHE:-$cache}/python$version-maturin-1.16.0-pytest-8.4.2
+tools=$cache/python$version-maturin-1.16.0-pytest-8.4.2
 if [ ! -x "$tools/bin/maturin" ]; then
     if ! has_pip && [ -z "${STEPMARK_PYTHON-}" ]; then
-        install_packages || :
+        apt_install python3-pip || :
     fi
     has_pip || missing "$python has no pip; as root, run: apt-get install -y python3-pip"
     parent=${tools%/*}

@@ -17,7 +17,8 @@ case ${1-} in
 esac
 ruby=${STEPMARK_RUBY:-ruby}
 
-say() { echo "setup: $*" >&2; }
+# shellcheck source=../apt.sh
+. "$(dirname "$0")/../apt.sh"
 
 # The one that rb-sys finds, with the compiler's own headers beside it.
 has_libclang() {
@@ -53,30 +54,10 @@ missing() {
 
 missing || exit 0
 
-# Package lists that are absent or out of date are the common reason for a failure.
-install_packages() {
-    say "installing $packages"
-    for update in false true; do
-        ! $update || $as_root apt-get update -q </dev/null
-        # The packages' names are words of their own.
-        ! $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
-            --no-install-recommends -o DPkg::Lock::Timeout=300 $packages </dev/null || return 0
-    done
-    return 1
-}
-
-apt="apt-get install -y --no-install-recommends $packages"
-if ! command -v apt-get >/dev/null; then
-    say "there is no apt-get here; install Ruby 3.1 with its headers, minitest and libclang"
-elif [ "$(id -u)" = 0 ]; then
-    as_root=
-    install_packages >&2 || say "this failed: $apt"
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    as_root='sudo -n'
-    install_packages >&2 || say "this failed: $apt"
-else
-    say "neither root nor sudo without a password; as root, run: $apt"
-fi
+# The packages' names are words of their own.
+# shellcheck disable=SC2086
+apt_install $packages ||
+    say "this did not work; as root, run: apt-get install -y --no-install-recommends $packages"
 
 missing || exit 0
 say "missing for handlers in Ruby: $packages"

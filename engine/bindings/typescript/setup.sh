@@ -19,16 +19,15 @@ case $mode in
         ;;
 esac
 
-say() { echo "setup: $*" >&2; }
+# shellcheck source=../apt.sh
+. "$(dirname "$0")/../apt.sh"
 missing() {
     say "$*"
     [ -z "$mode" ] || exit 3
     exit 0
 }
 
-cache=${XDG_CACHE_HOME:-${HOME-}/.cache}/stepmark
-[ "$(id -u)" != 0 ] || cache=/var/cache/stepmark
-home=${STEPMARK_CACHE:-$cache}/bun-$version
+home=$cache/bun-$version
 
 # Whether a Bun is as new as the binding needs it.
 is_new() {
@@ -45,21 +44,6 @@ find_bun() {
         bun=$home/bun
     fi
     [ -x "$bun" ]
-}
-
-install_npm() {
-    apt='apt-get install -y --no-install-recommends nodejs npm'
-    if [ "$(id -u)" = 0 ]; then
-        as_root=
-    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-        as_root='sudo -n'
-    else
-        missing "npm is missing, for Bun; as root, run: $apt"
-    fi
-    say "installing nodejs npm"
-    export DEBIAN_FRONTEND=noninteractive
-    { $as_root $apt || { $as_root apt-get update -q && $as_root $apt; }; } </dev/null >&2 ||
-        missing "this failed: $apt"
 }
 
 # Complete or absent, also when two runs do it at once.
@@ -85,7 +69,8 @@ fetch() {
 }
 
 if ! [ -x "$home/bun" ]; then
-    command -v npm >/dev/null || install_npm
+    command -v npm >/dev/null || apt_install nodejs npm ||
+        missing "npm is missing, for Bun; as root, run: apt-get install -y nodejs npm"
     fetch
 fi
 find_bun || missing "there is no Bun at $bun (STEPMARK_BUN)"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use stepmark_workflow::{RetryPolicy, StepType};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::breaker::{Breaker, BreakerState};
 use super::flight::Flight;
 use super::interrupts::Interrupts;
 use super::step::{Desk, DeskEngine, Step};
-use super::suspects::Suspect;
+use super::suspects::Suspects;
 use crate::database::Pause;
 use crate::messaging::{
     MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
@@ -116,7 +116,7 @@ pub(super) struct ClaimLane {
     pub(super) breaker: Arc<Breaker>,
     pub(super) engine: DeskEngine,
     pub(super) flight: Flight,
-    pub(super) suspects: mpsc::UnboundedSender<Vec<Suspect>>,
+    pub(super) suspects: Suspects,
 }
 
 impl ClaimLane {
@@ -211,16 +211,12 @@ impl ClaimLane {
     }
 
     fn start(&self, claims: Vec<Claim>, mut permits: OwnedSemaphorePermit) {
-        let (mut suspects, others): (Vec<_>, Vec<_>) =
-            claims.into_iter().partition(|claim| claim.is_suspect);
-        let mut permit = || permits.split(1).expect("no more is claimed than there are permits");
-        for claim in others {
-            self.flight.start(claim, permit());
-        }
-        if !suspects.is_empty() {
-            suspects.iter_mut().for_each(|claim| self.flight.hold(claim));
-            let suspects = suspects.into_iter().map(|claim| (claim, permit())).collect();
-            let _ = self.suspects.send(suspects); // the lane is gone when the shutdown has begun
+        for claim in claims {
+            let permit = permits.split(1).expect("no more is claimed than there are permits");
+            match claim.is_suspect {
+                false => self.flight.start(claim, permit),
+                true => self.suspects.start(claim, permit),
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ use self::metrics::{BreakerGauge, WorkerMetrics};
 pub use self::outcome::{Failure, Outcome, StepError};
 use self::step::DeskEngine;
 pub use self::step::Step;
-use self::suspects::SuspectLane;
+use self::suspects::Suspects;
 use crate::config::{VERSION, WorkerConfig};
 use crate::database::{self, Lane};
 use crate::http::status::{self, Health};
@@ -147,7 +147,6 @@ impl Worker {
         let breaker = Arc::new(Breaker::new(config.breaker_failures, breaker_pause));
         BreakerGauge::register(&registry, Arc::clone(&breaker))?;
         let (sender, attempted) = mpsc::channel(config.concurrency as usize);
-        let (to_suspects, suspects) = mpsc::unbounded_channel(); // each holds a slot
         let (heartbeats, received) = mpsc::channel(config.concurrency as usize);
         let interrupts = Arc::new(Interrupts::default());
         let flight = Flight::new(
@@ -167,13 +166,12 @@ impl Worker {
             breaker,
             engine: DeskEngine::Database { heartbeats, pool: pool.clone() },
             flight: flight.clone(),
-            suspects: to_suspects,
-        };
-        let suspects = SuspectLane {
-            pool: pool.clone(),
-            suspects,
-            flight: flight.clone(),
-            lease_ms: config.lease_ms.into(),
+            suspects: Suspects::new(
+                pool.clone(),
+                flight.clone(),
+                config.lease_ms,
+                shutdown.clone(),
+            ),
         };
         let beating = HeartbeatLane {
             database: Lane::new(options.clone()),
@@ -200,13 +198,10 @@ impl Worker {
         let completing = tokio::spawn(completing.run());
         let drained = CancellationToken::new();
         tokio::spawn(beating.run(drained.clone()));
-        let suspects = tokio::spawn(suspects.run(shutdown.clone()));
         program::announce(address);
         claiming.run(shutdown).await; // until the shutdown begins
 
         let unfinished = flight.drain(engine.drain(), &self.condemned).await;
-        suspects.abort(); // its steps are among the unfinished, if it has any
-        let _ = suspects.await;
         drop(flight);
         drained.cancel();
         give_back(&options, &messaging, unfinished).await;

@@ -3,58 +3,62 @@
 //! meanwhile don't have it counted against them when their leases expire. Once is any crash's lot,
 //! and after it all run side by side again.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use sqlx::postgres::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::claim::Claim;
 use super::flight::Flight;
 
-/// A step that was claimed, with its slot.
-pub(super) type Suspect = (Claim, OwnedSemaphorePermit);
-
-/// The lane's own things.
-pub(super) struct SuspectLane {
-    pub(super) pool: PgPool,
-    pub(super) suspects: mpsc::UnboundedReceiver<Vec<Suspect>>,
-    pub(super) flight: Flight,
-    pub(super) lease_ms: i64,
+/// Runs suspects one after the other, in the order in which they come.
+#[derive(Clone)]
+pub(super) struct Suspects {
+    /// Whose turn it is.
+    turn: Arc<Semaphore>,
+    pool: PgPool,
+    flight: Flight,
+    lease_ms: i64,
+    shutdown: CancellationToken,
 }
 
-impl SuspectLane {
-    /// Runs suspects one after the other until the shutdown begins or nobody sends any. Those that
-    /// are left are given back with all claims that are held then.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) {
-        let mut waiting = VecDeque::new();
-        loop {
-            let more = match waiting.is_empty() {
-                true => shutdown.run_until_cancelled(self.suspects.recv()).await.flatten(),
-                false => self.suspects.try_recv().ok(),
+impl Suspects {
+    pub(super) fn new(
+        pool: PgPool,
+        flight: Flight,
+        lease_ms: u32,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let turn = Arc::new(Semaphore::new(1));
+        Self { turn, pool, flight, lease_ms: lease_ms.into(), shutdown }
+    }
+
+    /// Runs the step when its turn has come; the permit is its slot. When its claim ends before, it
+    /// is forgotten. A drain gives it back, with all claims that are held then.
+    pub(super) fn start(&self, mut claim: Claim, permit: OwnedSemaphorePermit) {
+        self.flight.hold(&mut claim);
+        let suspects = self.clone();
+        tokio::spawn(async move {
+            let turn = tokio::select! {
+                biased;
+                () = suspects.shutdown.cancelled() => return,
+                () = claim.step.interrupted() => return suspects.flight.forget(&claim),
+                turn = suspects.turn.acquire() => turn.expect("the semaphore is never closed"),
             };
-            waiting.extend(more.into_iter().flatten());
-            let Some((claim, permit)) = waiting.pop_front() else {
-                return;
-            };
-            if shutdown.is_cancelled() {
-                return;
-            }
-            if self.begin(&claim).await {
+            if suspects.begin(&claim).await {
                 // Until its outcome is stored: the next one may end the process.
-                self.flight.run_alone(claim, permit).await;
+                suspects.flight.run_alone(claim, permit).await;
             } else {
-                self.flight.forget(&claim);
+                suspects.flight.forget(&claim);
             }
-        }
+            drop(turn);
+        });
     }
 
     /// Whether the step is still this worker's. When nobody can tell, it is left to its lease.
     async fn begin(&self, claim: &Claim) -> bool {
-        if claim.step.is_interrupted() {
-            return false;
-        }
         let begun = sqlx::query_scalar(include_str!("../../sql/begin_step.sql"))
             .bind(claim.step_id)
             .bind(claim.claim_token)

@@ -129,16 +129,9 @@ impl BenchArgs {
 
     /// The languages that workers are needed in.
     fn languages(&self, scenarios: &[Scenario]) -> BTreeSet<Language> {
-        let clusters = self.clusters().into_iter().flat_map(|on| {
-            scenarios.iter().filter(|scenario| !self.without().has(scenario.language)).map(
-                move |scenario| {
-                    let other = scenario.compare.iter().filter_map(|one| one.other.as_ref());
-                    let others = other.flat_map(|other| other.topology.languages());
-                    on.topology(scenario).languages().chain(others).collect::<Vec<_>>()
-                },
-            )
-        });
-        clusters.flatten().filter(|language| !self.without().has(*language)).collect()
+        let runs = self.runs(scenarios, Broker::Pgmq); // as on any broker
+        let wanted = runs.iter().filter(|(scenario, plan)| plan.leaves_out(scenario).is_none());
+        wanted.flat_map(|(scenario, plan)| plan.languages(scenario)).collect()
     }
 }
 
@@ -233,7 +226,7 @@ async fn measure(
             continue;
         }
         for (scenario, plan) in runs {
-            if let Some(language) = scenario.languages().find(|one| plan.without.has(*one)) {
+            if let Some(language) = plan.leaves_out(scenario) {
                 let why = format!("--without {}", language.name());
                 suite.add_left_out(scenario, plan, &why);
                 continue;

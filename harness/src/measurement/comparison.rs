@@ -1,6 +1,7 @@
 //! The other scenario of a comparison, beside the one that is measured.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +40,37 @@ pub(super) struct Compared {
     /// Of the other scenario's own cluster.
     pub(super) faults: Vec<String>,
     pub(super) wrong: Vec<(String, Wrong)>,
+}
+
+/// The scenario that is measured, on its cluster.
+pub(super) struct Own<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) compare: &'a Compare,
+    pub(super) load: &'a Load<'a>,
+    pub(super) workload: &'a Workload,
+    pub(super) seen: &'a RefCell<Seen>,
+    pub(super) faults: &'a Faults,
+}
+
+impl Own<'_> {
+    /// Runs a sample, and returns its latency in ms; nothing when a task has come to no end.
+    async fn one(&self, number: u64) -> Result<Option<f64>, RunError> {
+        let sample = self.load.run_sample(number, self.scenario.tasks_a_sample.into());
+        let (latency, tasks) = unless_given_up(self.faults, sample).await?;
+        let ended = tasks.iter().all(|task| task.outcome.is_ok());
+        self.seen.borrow_mut().take(self.workload, latency, tasks);
+        Ok(ended.then_some(latency.as_secs_f64() * 1e3))
+    }
+
+    fn difference(&self, pairs: &[(f64, f64)]) -> Option<Difference> {
+        let Self { scenario, compare, .. } = self;
+        let on = match compare.on {
+            CompareOn::Same => "same",
+            CompareOn::Own => "own",
+        };
+        let words = Words { called: compare.called.clone(), with: compare.with.clone(), on };
+        Difference::of(words, pairs, scenario.sequential_stages, compare.aim)
+    }
 }
 
 /// What is the same for both scenarios.
@@ -81,37 +113,43 @@ impl Other {
         Ok(Other { scenario, workload, client, run_id, seen, own, had_own_cluster })
     }
 
-    /// Runs samples of both in turns, and returns their latencies in ms, the first's first; not of
-    /// the first tenth, in which the other's processes are still cold. `first` runs a sample by its
-    /// number and returns its latency, or nothing when a task has come to no end: that is the end
-    /// of all. Which of the two begins alternates.
-    pub(super) async fn in_turns(
-        &self,
-        numbers: std::ops::Range<u64>,
-        faults: &Faults,
-        first: impl AsyncFn(u64) -> Result<Option<f64>, RunError>,
-    ) -> Result<Vec<(f64, f64)>, RunError> {
+    /// Runs samples of both in turns, alternating which of the two begins, and makes the difference;
+    /// of the first tenth it is not made, in which the other's processes are still cold. A task that
+    /// comes to no end is the end of all. Then its own cluster is ended, if it has one, and judged by
+    /// what its database holds.
+    pub(super) async fn compared(
+        mut self,
+        own: Own<'_>,
+        numbers: Range<u64>,
+    ) -> Result<Compared, RunError> {
         let load = load(&self.client, &self.scenario, &self.workload, &self.run_id, 1);
-        let second = async |number| self.one(&load, number, faults).await;
         let cold = (numbers.end - numbers.start) / 10;
         let mut pairs = Vec::new();
         for number in numbers {
-            let (own, other) = match number % 2 {
-                0 => {
-                    let own = first(number).await?;
-                    (own, second(number).await?)
-                }
-                _ => {
-                    let other = second(number).await?;
-                    (first(number).await?, other)
-                }
-            };
-            match own.zip(other) {
-                Some(pair) => pairs.push(pair),
-                None => break,
+            let is_first = number % 2 == 0;
+            let mut first = None;
+            if is_first {
+                first = own.one(number).await?;
             }
+            let second = self.one(&load, number, own.faults).await?;
+            if !is_first {
+                first = own.one(number).await?;
+            }
+            let Some(pair) = first.zip(second) else {
+                break;
+            };
+            pairs.push(pair);
         }
-        Ok(pairs.into_iter().skip(usize::try_from(cold).unwrap_or(usize::MAX)).collect())
+        pairs.drain(..pairs.len().min(usize::try_from(cold).unwrap_or(usize::MAX)));
+        let (mut faults, mut wrong) = (Vec::new(), Vec::new());
+        if let Some((cluster, database)) = self.own.take() {
+            faults = cluster.stop().await;
+            let mut connection = database.connect_to_engine().await?;
+            let seen = self.seen.take();
+            wrong = audit::examine(&mut connection, &[self.asked(&seen)]).await?.wrong;
+            self.seen.replace(seen);
+        }
+        Ok(Compared { other: self, difference: own.difference(&pairs), faults, wrong })
     }
 
     async fn one(
@@ -137,30 +175,5 @@ impl Other {
             tasks_a_sample: self.scenario.tasks_a_sample.into(),
             measured_from: u64::MAX,
         }
-    }
-
-    /// Ends its own cluster, if it has one, judges what its database holds, and makes the
-    /// difference.
-    pub(super) async fn compared(
-        mut self,
-        scenario: &Scenario,
-        compare: &Compare,
-        pairs: &[(f64, f64)],
-    ) -> Result<Compared, RunError> {
-        let on = match compare.on {
-            CompareOn::Same => "same",
-            CompareOn::Own => "own",
-        };
-        let words = Words { called: compare.called.clone(), with: compare.with.clone(), on };
-        let difference = Difference::of(words, pairs, scenario.sequential_stages, compare.aim);
-        let (mut faults, mut wrong) = (Vec::new(), Vec::new());
-        if let Some((cluster, database)) = self.own.take() {
-            faults = cluster.stop().await;
-            let mut connection = database.connect_to_engine().await?;
-            let seen = self.seen.take();
-            wrong = audit::examine(&mut connection, &[self.asked(&seen)]).await?.wrong;
-            self.seen.replace(seen);
-        }
-        Ok(Compared { other: self, difference, faults, wrong })
     }
 }

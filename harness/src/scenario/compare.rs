@@ -48,9 +48,8 @@ pub(super) fn language(
     let known = Language::ALL.iter().map(|language| (language.name(), *language));
     let Some(node) = node else {
         let mut languages = topology.languages();
-        match (languages.next(), languages.next()) {
-            (only, None) => return only, // that there is none has been said
-            _ => {}
+        if let (only, None) = (languages.next(), languages.next()) {
+            return only; // that there is none has been said
         }
         let message = "there are workers in several languages: which one has the handlers?";
         findings.error_with(at.at, message, Some("such as language: python".to_owned()));

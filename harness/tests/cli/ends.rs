@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -99,7 +100,8 @@ fn up_stays_until_it_is_told_to_end() {
     let logs = program.folder.join("logs");
     program.command.args(["up", "--backend", "process", "--logs"]).arg(&logs);
     program.command.stderr(std::process::Stdio::inherit());
-    let mut child = program.command.spawn().unwrap();
+    let mut child = Ended(program.command.spawn().unwrap());
+    let child = &mut child.0;
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut said = String::new();
     while !said.contains("Ctrl-C ends everything") {
@@ -125,6 +127,15 @@ fn up_stays_until_it_is_told_to_end() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_all_end(&pids);
     assert!(logs.join("orchestrator-1.log").exists());
+}
+
+/// Ends with its test, also when that fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // it may have ended
+    }
 }
 
 /// The data directory of the PostgreSQL among these processes.
