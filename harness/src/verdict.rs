@@ -72,8 +72,8 @@ impl Plan {
         needed.find(|language| self.without.has(*language))
     }
 
-    /// The scenario that this one is compared with in this run, if it is: one task at a time, on its
-    /// own cluster.
+    /// The scenario that this one is compared with in this run, if it is: one task at a time, on
+    /// its own cluster.
     pub fn compared<'s>(&self, scenario: &'s Scenario) -> Option<(&'s Compare, &'s Scenario)> {
         let compare = scenario.compare.as_ref()?;
         let other = compare.other.as_deref()?;

@@ -113,10 +113,10 @@ impl Other {
         Ok(Other { scenario, workload, client, run_id, seen, own, had_own_cluster })
     }
 
-    /// Runs samples of both in turns, alternating which of the two begins, and makes the difference;
-    /// of the first tenth it is not made, in which the other's processes are still cold. A task that
-    /// comes to no end is the end of all. Then its own cluster is ended, if it has one, and judged by
-    /// what its database holds.
+    /// Runs samples of both in turns, alternating which of the two begins, and makes the
+    /// difference; of the first tenth it is not made, in which the other's processes are still
+    /// cold. A task that comes to no end is the end of all. Then its own cluster is ended, if it
+    /// has one, and judged by what its database holds.
     pub(super) async fn compared(
         mut self,
         own: Own<'_>,

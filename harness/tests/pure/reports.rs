@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stepmark_harness::difference::{Difference, Words};
 use stepmark_harness::report::{
@@ -104,7 +105,8 @@ fn a_difference_and_a_step_s_time_are_shown_where_they_were_measured() {
     let aim = Some(DifferenceAim { percent: 10.0, ms_a_stage: 0.25 });
     let called = "FFI overhead".to_owned();
     let with = "linear_other".to_owned();
-    scenario.compare = Some(Compare { with, other: None, on: CompareOn::Same, called, aim });
+    let other = Some(Arc::new(linear()));
+    scenario.compare = Some(Compare { with, other, on: CompareOn::Same, called, aim });
     let mut seen = observations(200);
     let words =
         Words { called: "FFI overhead".to_owned(), with: "linear_other".to_owned(), on: "same" };
