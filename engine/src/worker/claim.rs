@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::WorkerConfig;
 use super::breaker::{Breaker, BreakerState};
+use super::complete::Together;
 use super::flight::Flight;
 use super::interrupts::Interrupts;
 use super::step::{Desk, DeskEngine, Step};
@@ -30,11 +31,16 @@ pub(super) struct Claim {
     pub(super) retry: RetryPolicy,
     /// It is held back until it can run alone: leases on it have expired before.
     pub(super) is_suspect: bool,
+    pub(super) together: Arc<Together>,
     pub(super) step: Step,
 }
 
 impl Claim {
-    fn read(row: &PgRow, engine: &DeskEngine) -> Result<Self, sqlx::Error> {
+    fn read(
+        row: &PgRow,
+        together: &Arc<Together>,
+        engine: &DeskEngine,
+    ) -> Result<Self, sqlx::Error> {
         let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let max_attempts: i32 = row.try_get("max_attempts")?;
         let (step_id, claim_token) = (row.try_get("step_id")?, row.try_get("claim_token")?);
@@ -44,6 +50,7 @@ impl Claim {
             step_id,
             claim_token,
             is_suspect: row.try_get("is_held_back")?,
+            together: Arc::clone(together),
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
                 backoff_initial_ms: unsigned("backoff_initial_ms")?,
@@ -192,7 +199,8 @@ impl ClaimLane {
             // and not started stays idle until its lease expires.
             let max = permits.num_permits();
             let rows = queue.act(&self.claiming, max).await?;
-            let claims = rows.iter().map(|row| Claim::read(row, &self.engine));
+            let together = Together::new(rows.len());
+            let claims = rows.iter().map(|row| Claim::read(row, &together, &self.engine));
             let claims = claims.collect::<Result<Vec<_>, _>>()?;
             let queue_empty = claims.len() < max;
             self.start(claims, permits);

@@ -1,6 +1,7 @@
 //! The completing lane: stores the outcomes of steps, many in one durable commit.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -17,6 +18,31 @@ use crate::database::{self, Lane, Pause, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing, StepId};
 
+/// How long after their start the outcomes of steps that were claimed together wait for each other.
+const TOGETHER: Duration = Duration::from_micros(400);
+
+/// Steps that were claimed together. Their handlers may end at nearly the same time, as those do
+/// that share an interpreter and run one after the other there, and then one commit serves them
+/// all, where the later ones would wait for that of the first.
+#[derive(Debug)]
+pub(super) struct Together {
+    since: Instant,
+    /// Outcomes that the completing lane doesn't have yet.
+    awaited: AtomicUsize,
+}
+
+impl Together {
+    pub(super) fn new(steps: usize) -> Arc<Self> {
+        Arc::new(Self { since: Instant::now(), awaited: AtomicUsize::new(steps) })
+    }
+
+    /// How long the outcomes of the others are still worth waiting for.
+    fn patience(&self) -> Option<Duration> {
+        let some_awaited = self.awaited.load(Ordering::Relaxed) > 0;
+        TOGETHER.checked_sub(self.since.elapsed()).filter(|_| some_awaited)
+    }
+}
+
 /// An attempt that has come to its outcome.
 #[derive(Debug, Clone)]
 pub(super) struct Attempted {
@@ -30,6 +56,7 @@ pub(super) struct Attempted {
     retry_after_ms: Option<i64>,
     /// When the outcome was there.
     since: Instant,
+    together: Arc<Together>,
     /// Cancelled once it is stored.
     pub(super) stored: CancellationToken,
 }
@@ -39,6 +66,7 @@ impl Attempted {
     pub(super) fn new(
         step_id: StepId,
         claim_token: Uuid,
+        together: Arc<Together>,
         outcome: Outcome,
         backoff: impl FnOnce() -> Duration,
     ) -> Self {
@@ -51,6 +79,7 @@ impl Attempted {
             error: None,
             retry_after_ms: None,
             since: Instant::now(),
+            together,
             stored: CancellationToken::new(),
         };
         match outcome {
@@ -109,6 +138,7 @@ impl CompleteLane {
     pub(super) async fn run(mut self) {
         let mut batch = Vec::new();
         while self.attempted.recv_many(&mut batch, self.batch_max).await > 0 {
+            gather(&mut self.attempted, &mut batch, self.batch_max).await;
             // All who lock several steps do so in key order.
             batch.sort_unstable_by_key(|one| one.step_id);
             self.store(&batch).await;
@@ -181,5 +211,84 @@ impl CompleteLane {
             }
         }
         Outgoing::from_row(&row)
+    }
+}
+
+/// Waits a moment for the outcomes that are worth it.
+async fn gather(
+    attempted: &mut mpsc::Receiver<Attempted>,
+    batch: &mut Vec<Attempted>,
+    batch_max: usize,
+) {
+    let mut counted = 0;
+    loop {
+        for one in &batch[counted..] {
+            one.together.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
+        counted = batch.len();
+        let patience = batch.iter().filter_map(|one| one.together.patience()).max();
+        let Some(patience) = patience.filter(|_| counted < batch_max) else {
+            return;
+        };
+        // Tokio's own timer counts in milliseconds.
+        let over = tokio::task::spawn_blocking(move || std::thread::sleep(patience));
+        let came = tokio::select! {
+            biased;
+            came = attempted.recv_many(batch, batch_max - counted) => came,
+            _ = over => 0,
+        };
+        if came == 0 {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps claimed together, with an outcome each.
+    fn claimed(together: Together) -> Vec<Attempted> {
+        let (steps, together) = (together.awaited.load(Ordering::Relaxed), Arc::new(together));
+        let attempted = |step| {
+            let outcome = Outcome::Fail { failure: "no".to_owned().into() };
+            let (step_id, together) = (StepId::new(1, step), Arc::clone(&together));
+            Attempted::new(step_id, Uuid::now_v7(), together, outcome, || Duration::ZERO)
+        };
+        (0..u16::try_from(steps).expect("there are few")).map(attempted).collect()
+    }
+
+    /// How many of the steps are stored with the first one; the others' outcomes are there.
+    async fn gathered(together: Together, batch_max: usize) -> usize {
+        let (sender, mut attempted) = mpsc::channel(8);
+        let mut others = claimed(together);
+        let mut batch = vec![others.remove(0)];
+        for other in others {
+            sender.send(other).await.expect("it is open");
+        }
+        gather(&mut attempted, &mut batch, batch_max).await;
+        batch.len()
+    }
+
+    #[tokio::test]
+    async fn outcomes_of_steps_claimed_together_are_gathered() {
+        let soon = Instant::now() + Duration::from_secs(3600);
+        let steps = |awaited| Together { since: soon, awaited: AtomicUsize::new(awaited) };
+        assert_eq!(gathered(steps(1), 8).await, 1);
+        assert_eq!(gathered(steps(3), 8).await, 3);
+        assert_eq!(gathered(steps(3), 2).await, 2);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_waited_for_that_takes_longer_than_its_commit() {
+        let long_ago = Instant::now() - TOGETHER;
+        let steps = Together { since: long_ago, awaited: AtomicUsize::new(3) };
+        assert_eq!(gathered(steps, 8).await, 1);
+        // One whose outcome doesn't come.
+        let (_sender, mut attempted) = mpsc::channel(8);
+        let mut batch = claimed(Together { since: Instant::now(), awaited: AtomicUsize::new(2) });
+        batch.truncate(1);
+        gather(&mut attempted, &mut batch, 8).await;
+        assert_eq!(batch.len(), 1);
     }
 }

@@ -90,7 +90,7 @@ impl Flight {
     ) -> JoinHandle<Option<CancellationToken>> {
         let flight = self.clone();
         self.running.spawn(async move {
-            let Claim { step_id, claim_token, retry, step, .. } = claim;
+            let Claim { step_id, claim_token, retry, together, step, .. } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let begun = Instant::now();
             let run = flight.handlers.run(step);
@@ -99,7 +99,7 @@ impl Flight {
             let outcome = storable(outcome, step_type, flight.result_bytes_max);
             flight.breaker.record(&outcome);
             let jittered = || retry.delay(attempt, rand::random::<f64>());
-            let attempted = Attempted::new(step_id, claim_token, outcome, jittered);
+            let attempted = Attempted::new(step_id, claim_token, together, outcome, jittered);
             let stored = attempted.stored.clone();
             // A slow store holds the slot: no more is claimed than can be stored.
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained
