@@ -179,6 +179,8 @@ def test_a_program_that_is_interrupted_before_it_runs_ends_quietly():
     """Until the core has taken the signals over they end the process, without a traceback."""
     text = (
         "import os, signal, types, stepmark.worker\n"
+        # As in the foreground: a shell has its background jobs ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def start(*_): os.kill(os.getpid(), signal.SIGINT)\n"
         "bridge = types.SimpleNamespace(start=start)\n"
         "stepmark.worker.native = types.SimpleNamespace(Bridge=bridge)\n"
