@@ -27,7 +27,7 @@ const TOGETHER: Duration = Duration::from_micros(400);
 #[derive(Debug)]
 pub(super) struct Together {
     since: Instant,
-    /// Outcomes that the completing lane doesn't have yet.
+    /// Those whose outcome the completing lane doesn't have yet.
     awaited: AtomicUsize,
 }
 
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_waited_for_that_takes_longer_than_its_commit() {
+    async fn nothing_is_waited_for_longer_than_a_moment() {
         let long_ago = Instant::now() - TOGETHER;
         let steps = Together { since: long_ago, awaited: AtomicUsize::new(3) };
         assert_eq!(gathered(steps, 8).await, 1);
