@@ -1,6 +1,6 @@
 //! Latencies of two scenarios, sample by sample in turns: the difference, and how sure it is. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scenario::DifferenceAim;
 
@@ -10,7 +10,7 @@ pub const PAIRS_MIN: usize = 20;
 const Z_95: f64 = 1.959_964;
 
 /// A median with its confidence interval of 95 %.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The lower end.
     pub low: f64,

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The fewest samples that carry a P95.
 pub const P95_SAMPLES_MIN: u64 = 200;
@@ -27,7 +27,7 @@ pub struct Recorder {
 }
 
 /// Percentiles in milliseconds; null where the samples don't carry them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencyMs {
     /// The median.
     pub p50: Option<f64>,

@@ -1,6 +1,6 @@
 //! Where a step's time goes in its worker, by the worker's own metrics.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accounting::sum_where;
 use crate::client::Client;
@@ -20,7 +20,7 @@ pub struct StepSeconds {
 }
 
 /// Mean time of a step in its worker, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StepTime {
     /// From the claim to the outcome.
     pub run_us: f64,

@@ -5,7 +5,7 @@
 
 mod probe;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use probe::{FloorError, Probe};
 
@@ -14,7 +14,7 @@ pub use probe::{FloorError, Probe};
 pub const DRIFT_RATIO_MAX: f64 = 1.25;
 
 /// Medians of one round, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Floor {
     /// A prepared one-row INSERT, committed durably, over the same kind of connection as the
     /// engine's: the Unix socket of a private server, the URL's way to one that was told.
@@ -29,7 +29,7 @@ pub struct Floor {
 }
 
 /// The floor of a whole run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FloorSummary {
     /// The median over the rounds.
     #[serde(flatten)]

@@ -1,5 +1,6 @@
 //! What people and programs read: one report, one file a format.
 
+pub mod document;
 mod json;
 mod machine;
 mod markdown;
@@ -9,10 +10,11 @@ mod terminal;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::verdict::{RunReport, Status};
 
+pub use document::Document;
 pub use json::Json;
 pub use machine::{Disk, Git, Machine};
 pub use markdown::Markdown;
@@ -46,7 +48,7 @@ pub struct Report {
 }
 
 /// The servers that the runs used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Environment {
     /// The backend's name.
     pub backend: String,
@@ -61,7 +63,7 @@ pub struct Environment {
 }
 
 /// A server's version and settings.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServerFacts {
     /// The version as the server says it.
     pub version: String,
@@ -69,13 +71,21 @@ pub struct ServerFacts {
     pub settings: BTreeMap<String, String>,
 }
 
+/// The formats that have a file.
+const FILES: [&dyn Format; 2] = [&Json, &Markdown];
+
 /// A form that a report is written in.
 pub trait Format {
     /// The name of its file in the report's folder; none for the terminal.
     fn file_name(&self) -> Option<&'static str>;
 
+    /// The report in this form, out of its `report.json`.
+    fn render_document(&self, document: &Document) -> String;
+
     /// The report in this form.
-    fn render(&self, report: &Report) -> String;
+    fn render(&self, report: &Report) -> String {
+        self.render_document(&Document::from(report))
+    }
 }
 
 impl Report {
@@ -95,11 +105,21 @@ impl Report {
     /// # Errors
     /// A file cannot be written; the error names it.
     pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
-        let formats: [&dyn Format; 2] = [&Json, &Markdown];
-        for format in formats {
+        Document::from(self).write(folder)
+    }
+}
+
+impl Document {
+    /// Writes every format that has a file into `folder`.
+    ///
+    /// # Errors
+    /// A file cannot be written; the error names it.
+    pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+        for format in FILES {
             if let Some(name) = format.file_name() {
                 let path = folder.join(name);
-                std::fs::write(&path, format.render(self)).map_err(|error| (path, error))?;
+                let text = format.render_document(self);
+                std::fs::write(&path, text).map_err(|error| (path, error))?;
             }
         }
         Ok(())

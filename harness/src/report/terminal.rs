@@ -2,7 +2,8 @@
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
-use super::{Format, Report, tables};
+use super::document::Document;
+use super::{Format, tables};
 
 /// Tables with lines, problems below them.
 #[derive(Debug)]
@@ -13,17 +14,18 @@ impl Format for Terminal {
         None
     }
 
-    fn render(&self, report: &Report) -> String {
+    fn render_document(&self, document: &Document) -> String {
         let mut text = String::new();
-        for table in tables::all(report) {
+        for table in tables::all(document) {
+            let title = table.title();
             let mut drawn = comfy_table::Table::new();
             drawn.load_style(UTF8_FULL_CONDENSED).set_header(table.header).add_rows(table.rows);
-            text.push_str(&format!("{}\n{}\n\n", table.title, drawn.trim_fmt()));
+            text.push_str(&format!("{title}\n{}\n\n", drawn.trim_fmt()));
         }
-        for (name, value) in tables::setting(report) {
+        for (name, value) in tables::setting(document) {
             text.push_str(&format!("{name:>10}  {value}\n"));
         }
-        let remarks = tables::remarks(report);
+        let remarks = tables::remarks(document);
         if !remarks.is_empty() {
             text.push_str(&format!("\n{}\n", remarks.join("\n")));
         }

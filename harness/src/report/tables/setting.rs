@@ -1,0 +1,94 @@
+//! What is said in words: verdicts, problems, and where it ran.
+
+use super::{NONE, verdict};
+use crate::report::ServerFacts;
+use crate::report::document::{Document, Run, Status};
+
+/// What is said about all runs together.
+pub(in crate::report) fn verdict_of_all(document: &Document) -> (Status, String) {
+    let runs = &document.runs;
+    let count = |status| runs.iter().filter(|run| run.status == status).count();
+    let bad = [
+        (Status::Invalid, "invalid"),
+        (Status::Incomplete, "incomplete"),
+        (Status::OverBudget, "over budget"),
+    ];
+    let found = bad.iter().map(|(status, words)| (*status, *words, count(*status)));
+    let found: Vec<_> = found.filter(|(_, _, count)| *count > 0).collect();
+    let all = match runs.len() {
+        1 => "1 run".to_owned(),
+        all => format!("{all} runs"),
+    };
+    match found.first() {
+        _ if runs.is_empty() => (Status::Incomplete, "No run".to_owned()),
+        None => (Status::Good, format!("{all}: every answer right, everything in budget")),
+        Some((worst, ..)) => {
+            let found = found.iter().map(|(_, words, count)| format!("{count} {words}"));
+            (*worst, format!("{all}: {}", found.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+/// The run among the others, for people.
+fn name(run: &Run) -> String {
+    let mut name = format!("{} on {}", run.scenario, run.broker);
+    if !run.is_closed_loop() {
+        name += &format!(", {}", run.load());
+    } else if run.concurrency != 1 {
+        name += &format!(", {} at once", run.concurrency);
+    }
+    if !run.is_on_own() {
+        name += &format!(", cluster {}", run.on);
+    }
+    name
+}
+
+/// Why runs are not good, a line each.
+pub(in crate::report) fn problems(document: &Document) -> Vec<String> {
+    document.runs.iter().flat_map(problems_of).collect()
+}
+
+/// The problems and notes of all runs, a line each.
+pub(in crate::report) fn remarks(document: &Document) -> Vec<String> {
+    let lines = |run: &Run| {
+        let name = name(run);
+        let notes = run.notes.iter().map(|text| format!("{name}: note: {text}"));
+        problems_of(run).into_iter().chain(notes).collect::<Vec<_>>()
+    };
+    document.runs.iter().flat_map(lines).chain(document.left_out.clone()).collect()
+}
+
+fn problems_of(run: &Run) -> Vec<String> {
+    let name = name(run);
+    let verdict = match run.status {
+        Status::OverBudget => String::new(), // its problems say so
+        _ => format!("{}: ", verdict(run)),
+    };
+    run.problems.iter().map(|text| format!("{name}: {verdict}{text}")).collect()
+}
+
+/// The machine and the servers, a line each: name and value.
+pub(in crate::report) fn setting(document: &Document) -> Vec<(&'static str, String)> {
+    let machine = &document.machine;
+    let environment = &document.environment;
+    let server = |facts: &ServerFacts| {
+        let settings = facts.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        format!("{} ({})", facts.version, settings.collect::<Vec<_>>().join(", "))
+    };
+    let mut lines = vec![
+        ("CPU", format!("{} ({} cores)", machine.cpu, machine.cores)),
+        ("memory", format!("{:.1} GiB", machine.memory_bytes as f64 / f64::from(1 << 30))),
+        ("kernel", machine.kernel.clone()),
+        ("disk", machine.disk.as_ref().map_or(NONE.to_owned(), |disk| disk.to_string())),
+        ("backend", format!("{}: {}", environment.backend, environment.why)),
+        (
+            "PostgreSQL",
+            format!("{}, over {}", server(&environment.postgres), environment.postgres_transport),
+        ),
+    ];
+    lines.extend(environment.rabbitmq.as_ref().map(|facts| ("RabbitMQ", server(facts))));
+    let git = document.git.as_ref().map_or(NONE.to_owned(), |git| git.to_string());
+    lines.push(("revision", format!("{git}, sources {}", document.source_hash)));
+    lines.push(("stepmark", document.stepmark_version.clone()));
+    lines
+}
