@@ -1,9 +1,13 @@
 //! What people and programs read: one report, one file a format.
 
+mod csv;
 pub mod document;
+mod html;
 mod json;
+mod junit;
 mod machine;
 mod markdown;
+mod openmetrics;
 mod tables;
 mod terminal;
 
@@ -14,10 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::{RunReport, Status};
 
+pub use csv::Csv;
 pub use document::Document;
+pub use html::Html;
 pub use json::Json;
+pub use junit::Junit;
 pub use machine::{Disk, Git, Machine};
 pub use markdown::Markdown;
+pub use openmetrics::OpenMetrics;
 pub use terminal::Terminal;
 
 /// The version of `report.json`'s schema. It goes up when a field changes its meaning or goes;
@@ -72,7 +80,7 @@ pub struct ServerFacts {
 }
 
 /// The formats that have a file.
-const FILES: [&dyn Format; 2] = [&Json, &Markdown];
+const FILES: [&dyn Format; 6] = [&Json, &Html, &Markdown, &Junit, &Csv, &OpenMetrics];
 
 /// A form that a report is written in.
 pub trait Format {
