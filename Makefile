@@ -29,11 +29,12 @@ bench: setup ## run all tiers on both brokers, and on the ten instances; writes 
 test: setup ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
-	@$(MAKE) --no-print-directory test-python test-ruby test-typescript
+	@$(MAKE) --no-print-directory test-python test-ruby test-typescript test-report
 
 # With the features that cargo test has: nothing is built twice.
 libraries:
-	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator --example servers
+	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator \
+		--example servers --example write_report
 
 # Not the folder as a whole: the tests of the harness leave copies of the project in target/.
 PYTHON_TESTS := engine/bindings/python/tests scenarios/handlers/python
@@ -47,6 +48,10 @@ test-ruby: libraries ## run the Ruby package's and handlers' tests (OWN=NAME: on
 
 test-typescript: libraries ## run the TypeScript package's and handlers' tests (OWN=NAME: one's)
 	@sh engine/bindings/typescript/test.sh $(OWN:%=./own/%.test.ts)
+
+test-report: libraries ## look at report.html in a headless Chromium, and read the other formats
+	@tools=$$(sh harness/tests/page/setup.sh) && PYTHONPATH=$$tools \
+		$${STEPMARK_PYTHON:-python3} -m pytest -q harness/tests/page
 
 bindings: ## build the worker core for every language, each into its package
 	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby -p stepmark-typescript
@@ -84,5 +89,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test libraries test-python test-ruby test-typescript bindings image lint up \
-	doctor openapi schema clean
+.PHONY: help setup bench test libraries test-python test-ruby test-typescript test-report bindings \
+	image lint up doctor openapi schema clean

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod formats;
 mod formula;
 mod house;
 mod oracle;
 mod played;
 mod reports;
+#[path = "../sample/mod.rs"]
+mod sample;
 mod scenarios;
 mod tasks;
 mod verdicts;
