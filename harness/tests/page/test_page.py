@@ -5,9 +5,6 @@ import json
 import pytest
 from conftest import DESKTOP, PHONE
 
-CHOICES = "scenario", "broker", "load"
-
-
 def options(page, name):
     return page.eval_on_selector_all(f"#{name} option", "all => all.map((it) => it.value)")
 
@@ -31,18 +28,52 @@ def draw_all(page):
     return [figure.get_attribute("data-chart") for figure in figures]
 
 
-# Whether something was drawn: a canvas that failed is empty, a picture without shapes too.
-IS_BLANK = """all => all.filter((plot) => {
-  const canvas = plot.querySelector('[role=img]');
-  if (canvas instanceof SVGElement) return canvas.querySelectorAll('rect').length < 2;
-  const pen = new OffscreenCanvas(canvas.width, canvas.height)
-    .getContext('2d', { willReadFrequently: true });
-  pen.drawImage(canvas, 0, 0);
-  const dots = pen.getImageData(0, 0, canvas.width, canvas.height).data;
-  let inked = 0;
-  for (let at = 3; at < dots.length; at += 4) if (dots[at]) inked++;
-  return inked < 500;
-}).map((plot) => plot.parentElement.dataset.of + plot.parentElement.dataset.chart)"""
+# What each chart that is drawn has of data, and how many of its points can be seen.
+PLOTTED = """all => Object.fromEntries(all.map((figure) => {
+  const picture = figure.querySelector('[role=img]');
+  if (picture instanceof SVGElement) {
+    const titles = [...picture.querySelectorAll('title')].map((it) => it.textContent);
+    return [figure.dataset.chart, titles];
+  }
+  const chart = Chart.getChart(picture);
+  const { left, right, top, bottom } = chart.chartArea;
+  const isSeen = ({ skip, x, y }) => !skip && x >= left - 1 && x <= right + 1
+    && y >= top - 1 && y <= bottom + 1;
+  return [figure.dataset.chart, chart.data.datasets.map(({ label, data }, at) => {
+    const points = data.map(({ x, y }) => [x, y]).filter(([, y]) => !Number.isNaN(y));
+    return { label, points, seen: chart.getDatasetMeta(at).data.filter(isSeen).length };
+  })];
+}))"""
+
+
+def check_charts(page, run):
+    """Sees every sample, segment and step of a run in its charts."""
+    drawn = page.eval_on_selector_all("article.run:not([hidden]) figure.chart", PLOTTED)
+    distribution, breakdown = run["distribution"], run["breakdown"]
+    if not distribution:
+        assert drawn == {}
+        return
+    assert set(drawn) == {"percentiles", "timeline", "graph", "waterfall-0", "waterfall-1"}
+    own = drawn["percentiles"][0]
+    assert own["label"] == run["broker"]
+    assert [y for _, y in own["points"]] == [y for _, y in distribution["percentiles"]]
+    samples = next(it for it in drawn["timeline"] if it["label"] == "samples")
+    assert samples["points"] == distribution["timeline"]
+    for no, waterfall in enumerate(breakdown["waterfalls"]):
+        bars = [
+            (it["label"], tuple(x), y) for it in drawn[f"waterfall-{no}"] for x, y in it["points"]
+        ]
+        expected = [
+            (bar["segment"], (bar["from_ms"], bar["to_ms"]), bar["step"] or "task")
+            for bar in waterfall["bars"]
+        ]
+        assert sorted(bars) == sorted(expected)
+    titles = drawn["graph"]
+    assert [it.split(":")[0] for it in titles] == [it["step"] for it in breakdown["steps"]]
+    for name, datasets in drawn.items():
+        if name != "graph":
+            for it in datasets:
+                assert it["seen"] == len(it["points"]) > 0, (name, it["label"], it["seen"])
 
 
 @pytest.mark.parametrize("kind", ["whole", "small", "old", "empty"])
@@ -90,14 +121,23 @@ def test_every_choice_draws_its_charts(open_page):
                 page.select_option("#load", load)
                 run = page.report.json["runs"][shown(page)]
                 assert (run["scenario"], run["broker"]) == (scenario, broker)
-                charts = draw_all(page)
-                blank = page.eval_on_selector_all(".chart[data-state=drawn] .plot", IS_BLANK)
-                assert blank == []
-                has_charts = {"percentiles", "timeline", "graph", "waterfall-0", "waterfall-1"}
-                expected = has_charts if run["distribution"] else set()
-                assert set(charts) - {"ladder"} == expected
+                draw_all(page)
+                check_charts(page, run)
                 seen.add(shown(page))
     assert seen == set(range(len(page.report.json["runs"])))
+
+
+def test_ladders_are_drawn_rung_by_rung(open_page):
+    page = open_page()
+    draw_all(page)
+    figures = page.query_selector_all("#ladders figure.chart")
+    assert len(figures) == len(page.report.json["ladders"]) == 2
+    for figure, ladder in zip(figures, page.report.json["ladders"]):
+        for it in figure.evaluate(f"it => ({PLOTTED})([it])")["ladder"]:
+            key = f"{it['label'].lower()}_ms"
+            expected = [[rung["offered_per_s"], rung[key]] for rung in ladder["rungs"]]
+            assert it["points"] == expected
+            assert it["seen"] == len(expected)
 
 
 def row(page, table, name):
