@@ -69,7 +69,13 @@ pub(super) fn content(cell: &Cell, links: Links<'_>) -> Markup {
 
 fn part(part: &Part) -> Markup {
     match part {
-        Part::Text(text) => html! { (text) },
+        // A long name may go on in a new line behind each of its words.
+        Part::Text(text) => html! {
+            @for (no, word) in text.split_inclusive('_').enumerate() {
+                @if no > 0 { wbr; }
+                (word)
+            }
+        },
         Part::Figure(Figure { shown, value, at, unit }) => html! {
             data value=(value) data-at=(at) data-unit=[(*unit != 1.0).then_some(unit)] { (shown) }
         },

@@ -113,9 +113,12 @@ const drawGraph = (plot, run) => {
     }
   }
   for (const step of steps) drawStep(svg, step, places.get(step.step), longest);
-  plot.tabIndex = 0;
-  plot.setAttribute("role", "group");
-  plot.setAttribute("aria-label", "Graph of the steps");
-  plot.replaceChildren(svg);
+  const box = document.createElement("div");
+  box.className = "scroll";
+  box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Graph of the steps");
+  box.append(svg);
+  plot.replaceChildren(legend(PARTS.map(([, words]) => words), (it) => colour(lookOf(it)[1])), box);
   return { destroy: () => plot.replaceChildren() };
 };

@@ -41,7 +41,7 @@ const fill = (segment, opacity = 1) => {
 };
 
 /** The segments' looks with their names. */
-const legend = (segments) => {
+const legend = (segments, look = fill) => {
   const list = document.createElement("ul");
   list.className = "legend";
   for (const segment of segments) {
@@ -49,7 +49,7 @@ const legend = (segments) => {
     const sample = item.appendChild(document.createElement("canvas"));
     [sample.width, sample.height] = [24, 13];
     const pen = sample.getContext("2d");
-    pen.fillStyle = fill(segment);
+    pen.fillStyle = look(segment);
     pen.fillRect(0, 0, 24, 13);
     sample.setAttribute("aria-hidden", "true");
     item.append(segment);
