@@ -14,11 +14,11 @@ use stepmark_harness::broker::Broker;
 use stepmark_harness::cli::{self, ENVIRONMENT, INVALID};
 use stepmark_harness::environment::{BackendName, Told, choose};
 use stepmark_harness::measurement::{Measurement, RunError};
+use stepmark_harness::plan::Plan;
 use stepmark_harness::report::{Format, Terminal};
 use stepmark_harness::scenario::{self, Scenario};
 use stepmark_harness::suite::Suite;
 use stepmark_harness::topology::{On, Without};
-use stepmark_harness::verdict::Plan;
 use tokio::runtime::Runtime;
 
 const WARMUP_TASKS: u64 = 100;
@@ -98,7 +98,16 @@ fn run() -> anyhow::Result<u8> {
 
 fn plan(broker: Broker) -> Plan {
     let (on, without) = (On::Own, Without::NONE);
-    Plan { on, without, broker, concurrency: 1, warmup: WARMUP_TASKS, samples: SAMPLES_GUESSED }
+    Plan {
+        on,
+        without,
+        broker,
+        concurrency: 1,
+        arrivals: None,
+        counts_nested: false,
+        warmup: WARMUP_TASKS,
+        samples: SAMPLES_GUESSED,
+    }
 }
 
 /// What all benchmarks share.

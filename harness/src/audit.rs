@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use stepmark_workflow::state::{StepState, TaskState, UnknownState};
 
+use crate::breakdown::{Gathering, RunTimes};
 use crate::oracle::{self, StepRecord, TaskRecord, Transition, Wrong};
 use crate::work::Spread;
 use crate::workload::Workload;
@@ -19,13 +20,16 @@ const READ_TASKS: &str = "
     SELECT task_id, task_uuid::text, state::text FROM stepmark.tasks
     WHERE task_id > $1 ORDER BY task_id LIMIT $2";
 const READ_TASK_TRANSITIONS: &str = "
-    SELECT task_id, sort_key, from_state::text, to_state::text FROM stepmark.task_transitions
+    SELECT task_id, sort_key, from_state::text, to_state::text,
+        (extract(epoch FROM at) * 1000000)::bigint
+    FROM stepmark.task_transitions
     WHERE task_id BETWEEN $1 AND $2 ORDER BY task_id, sort_key";
 const READ_STEPS: &str = "
-    SELECT step_id, name, state::text, result FROM stepmark.workflow_steps
+    SELECT step_id, name, state::text, result, parents FROM stepmark.workflow_steps
     WHERE step_id BETWEEN $1 << 16 AND $2 << 16 | 65535 ORDER BY step_id";
 const READ_STEP_TRANSITIONS: &str = "
-    SELECT step_id, sort_key, from_state::text, to_state::text
+    SELECT step_id, sort_key, from_state::text, to_state::text,
+        (extract(epoch FROM at) * 1000000)::bigint
     FROM stepmark.workflow_step_transitions
     WHERE step_id BETWEEN $1 << 16 AND $2 << 16 | 65535 ORDER BY step_id, sort_key";
 
@@ -49,6 +53,17 @@ pub struct Findings {
     pub step_transitions: Counts,
     /// Task transitions a sample, over the measured ones.
     pub task_transitions: Counts,
+    /// The times of those tasks whose clocks the client has told.
+    pub times: RunTimes,
+}
+
+/// When the client began each task and knew its end, by its wall clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks<'a> {
+    /// Both by the task's identity, in microseconds of Unix time.
+    pub by_task: &'a BTreeMap<String, (i64, i64)>,
+    /// How far the database's clock is ahead of the client's, in microseconds.
+    pub ahead_us: i64,
 }
 
 /// A count for each sample, by its number.
@@ -68,6 +83,11 @@ pub struct Asked<'a> {
     pub measured_from: u64,
 }
 
+impl Clocks<'static> {
+    /// Of no task.
+    pub const UNKNOWN: Clocks<'static> = Clocks { by_task: &BTreeMap::new(), ahead_us: 0 };
+}
+
 impl Counts {
     /// The mean; nothing of no tasks.
     pub fn mean(&self) -> Option<f64> {
@@ -82,15 +102,18 @@ impl Counts {
 }
 
 /// Judges every task of the database by the right answer to its own input: those asked for must be
-/// there and right, others must not be there. Transitions are counted over the measured ones.
+/// there and right, others must not be there. Transitions are counted over the measured ones, and
+/// times taken of those with clocks.
 ///
 /// # Errors
 /// The tables cannot be read.
 pub async fn examine(
     connection: &mut PgConnection,
     asked: &[Asked<'_>],
+    clocks: Clocks<'_>,
 ) -> Result<Findings, AuditError> {
     let mut findings = Findings::default();
+    let mut times = Gathering::default();
     let mut held = BTreeSet::new();
     let mut last_id = i64::MIN;
     loop {
@@ -119,9 +142,13 @@ pub async fn examine(
                     *findings.task_transitions.0.entry(sample).or_default() += own;
                 }
             }
+            if let Some((begun, ended)) = clocks.by_task.get(&task.task_uuid) {
+                times.add(&task, begun + clocks.ahead_us, ended + clocks.ahead_us);
+            }
             held.insert(task.task_uuid);
         }
     }
+    findings.times = times.done();
     let held = held.iter().map(String::as_str).collect();
     let asked = asked.iter().flat_map(|one| one.numbers.keys()).map(String::as_str).collect();
     let astray = oracle::judge_presence(&asked, &held).into_iter();
@@ -147,6 +174,7 @@ async fn read_chunk(
     let (first, last) = (*first, *last);
     // A step's key is its task's, shifted by 16 bits, and its number.
     let mut places: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut parents: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     let read = sqlx::query(READ_STEPS).bind(first).bind(last);
     for row in read.fetch_all(&mut *connection).await? {
         let step_id: i64 = row.try_get(0)?;
@@ -156,7 +184,14 @@ async fn read_chunk(
             continue;
         };
         places.insert(step_id, task.steps.len());
-        task.steps.push(StepRecord { name, state, result, transitions: vec![] });
+        parents.insert(step_id, row.try_get::<Vec<i64>, _>(4)?);
+        task.steps.push(StepRecord { name, state, result, parents: vec![], transitions: vec![] });
+    }
+    for (step_id, parents) in parents {
+        if let (Some(task), Some(place)) = (tasks.get_mut(&(step_id >> 16)), places.get(&step_id)) {
+            let parents = parents.iter().filter_map(|parent| places.get(parent).copied());
+            task.steps[*place].parents = parents.collect();
+        }
     }
     let read = sqlx::query(READ_STEP_TRANSITIONS).bind(first).bind(last);
     for row in read.fetch_all(&mut *connection).await? {
@@ -180,7 +215,8 @@ where
     State: FromStr<Err = UnknownState>,
 {
     let sort_key = row.try_get(column)?;
-    Ok(Transition { sort_key, from: parse(row, column + 1)?, to: parse(row, column + 2)? })
+    let (from, to) = (parse(row, column + 1)?, parse(row, column + 2)?);
+    Ok(Transition { sort_key, from, to, at_us: row.try_get(column + 3)? })
 }
 
 fn parse<State>(row: &PgRow, column: usize) -> Result<State, AuditError>

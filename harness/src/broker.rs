@@ -1,9 +1,9 @@
 //! The brokers that the engine's messages travel through.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A provider of the engine's messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Broker {
     /// Queue tables in PostgreSQL.

@@ -3,38 +3,51 @@
 //! # Layout, in the order of a run
 //! - [`scenario`]: what to run, and what the right answer is.
 //! - [`environment`]: servers; [`binaries`], [`cluster`]: the engine's processes.
-//! - [`client`], [`load`], [`recorder`]: tasks, and how long each took.
+//! - [`client`], [`load`], [`arrivals`], [`recorder`]: tasks, and how long each took.
 //! - [`floor`], [`accounting`], [`audit`]: what the machine costs, what a task costs, what is true.
-//! - [`oracle`], [`budget`], [`verdict`]: pure: from what was seen to what is said.
-//! - [`measurement`]: all of these, for one run; [`suite`]: the runs of one report.
+//! - [`oracle`], [`budget`], [`statements`], [`statistics`], [`distribution`], [`breakdown`],
+//!   [`ladder`], [`verdict`]: pure: from what was seen to what is said.
+//! - [`plan`], [`measurement`]: all of these, for one run, and [`subject`], [`raw`], what is kept
+//!   of it; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
 //!
-//! Beside runs: [`task`], tasks as the API tells them and as people read them.
+//! Beside runs: [`selftest`], the instrument held against a system whose latencies are known;
+//! [`task`], tasks as the API tells them and as people read them.
 //! And [`authoring`]: new workflows.
 
 pub mod accounting;
+pub mod arrivals;
 pub mod audit;
 pub mod authoring;
 pub mod binaries;
+pub mod breakdown;
 pub mod broker;
 pub mod budget;
 pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod difference;
+pub mod distribution;
 pub mod environment;
 pub mod floor;
 pub mod formula;
+pub mod ladder;
 pub mod language;
 pub mod load;
 pub mod measurement;
 pub mod oracle;
+pub mod plan;
 pub mod products;
 pub mod progress;
+pub mod raw;
 pub mod recorder;
 pub mod report;
 pub mod scenario;
+pub mod selftest;
+pub mod statements;
+pub mod statistics;
 pub mod step_time;
+pub mod subject;
 pub mod suite;
 pub mod task;
 pub mod topology;

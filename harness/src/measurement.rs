@@ -5,7 +5,9 @@
 //! the cluster is stopped, PostgreSQL's statistics are complete, and every task is judged.
 
 mod comparison;
-mod seen;
+mod error;
+mod finish;
+pub(crate) mod seen;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,26 +19,23 @@ use stepmark_servers::Guardian;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::accounting::{Accountant, Balance, Processes, SETTLE};
-use crate::audit::{self, Asked, AuditError};
+use crate::accounting::{Accountant, Processes, SETTLE};
+use crate::arrivals::Arrivals;
 use crate::binaries::Binaries;
 use crate::client::Client;
-use crate::cluster::{Cluster, ClusterError, Connections, Faults};
-use crate::environment::{
-    EnvironmentError, PostgresFacts, PostgresServer, RabbitMqServer, RunDatabase,
-};
-use crate::floor::{Floor, FloorError, FloorSummary, Probe};
-use crate::load::Load;
+use crate::cluster::{Cluster, Connections, Faults};
+use crate::environment::{PostgresFacts, PostgresServer, RabbitMqServer, RunDatabase};
+use crate::floor::{Floor, Probe};
+use crate::ladder::Rung;
+use crate::load::{Driven, Load};
+use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::step_time::StepSeconds;
-use crate::verdict::{self, Observations, Plan, RunReport};
-use crate::workload::{ProgramError, Workload};
+use crate::workload::Workload;
 
 use comparison::{Beside, Compared, Other, Own};
+pub use error::RunError;
 use seen::Seen;
-
-/// A run is marked when other processes take more than this share of the machine's CPU.
-const OTHERS_SHARE_MAX: f64 = 0.1;
 
 /// The servers that a run uses.
 #[derive(Debug, Clone)]
@@ -49,61 +48,15 @@ pub struct Servers {
     pub rabbitmq: Option<RabbitMqServer>,
 }
 
-/// Why a run came to no verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A server fails.
-    #[error(transparent)]
-    Environment(#[from] EnvironmentError),
-    /// The cluster does not come up.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The floor cannot be measured.
-    #[error(transparent)]
-    Floor(#[from] FloorError),
-    /// The audit cannot be read.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The oracle's program does not give the right answers.
-    #[error(transparent)]
-    Oracle(ProgramError),
-    /// An instance died again and again.
-    #[error("an instance was given up: the run was broken off")]
-    GivenUp,
-    /// A file of the report cannot be written.
-    #[error("{path}: {error}")]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-}
-
-impl RunError {
-    /// Whether servers, programs or the disk are at fault, so that the next run would fail as well.
-    /// Else it is this run's own failure: an instance died, or does not answer, or its oracle.
-    pub fn is_of_the_environment(&self) -> bool {
-        let own = matches!(self, RunError::GivenUp | RunError::Oracle(_));
-        !own && !matches!(self, RunError::Floor(FloorError::Http(_)))
-    }
-}
-
-impl From<ProgramError> for RunError {
-    fn from(error: ProgramError) -> RunError {
-        match error {
-            ProgramError::File { path, error } => RunError::File { path, error },
-            other => RunError::Oracle(other),
-        }
-    }
-}
-
 /// Most pairs of a comparison.
 const PAIRS_MAX: u64 = 1_000;
 /// Most tasks of a stretch that are accounted one by one.
 const ACCOUNTED_MAX: u64 = 50;
 /// Their numbers begin here, beyond all that are timed.
 const ACCOUNTED_FROM: u64 = 1 << 40;
+
+/// About so many tasks have their times taken from the audit.
+const TIMED_TASKS_MAX: u64 = 1_000;
 
 /// A run under way.
 pub struct Measurement {
@@ -123,10 +76,14 @@ pub struct Measurement {
     /// Samples accounted one by one.
     accounted: u64,
     floor: Vec<Floor>,
-    busy: Duration,
+    driven: Driven,
+    /// How far the database's clock is ahead of ours, in microseconds.
+    ahead_us: i64,
     began: Instant,
     seen: RefCell<Seen>,
     compared: Option<Compared>,
+    /// Where the instances' logs are.
+    logs: PathBuf,
     /// When the accounts were opened.
     step_seconds: Option<StepSeconds>,
 }
@@ -168,7 +125,7 @@ impl Measurement {
         let run_id = Uuid::new_v4().simple().to_string();
         let seen = RefCell::new(Seen::default());
         let load = load(&client, scenario, &workload, &run_id, plan.concurrency);
-        let take = |latency, tasks| seen.borrow_mut().take(&workload, latency, tasks);
+        let take = |timed, tasks| seen.borrow_mut().take(&workload, timed, tasks);
         let warm_up = load.drive_together(tasks_a_sample, 0..plan.warmup, take);
         unless_given_up(cluster.faults(), warm_up).await?;
         let mut compared = None;
@@ -186,6 +143,7 @@ impl Measurement {
         let healthz = format!("{}/healthz", client.orchestrators()[0]);
         let mut probe = Probe::open(&database, amqp_url.as_deref(), healthz).await?;
         let before = probe.measure(&client).await?;
+        let ahead_us = probe.clock_ahead_us().await?;
         let processes = processes(&cluster, &servers, &database);
         let prometheus = servers.rabbitmq.as_ref().and_then(|server| server.prometheus_url.clone());
         sleep_until(idle_since + SETTLE).await;
@@ -195,7 +153,11 @@ impl Measurement {
         // The probe's flushes so far lie before the baseline.
         probe.reset_commits();
         let step_seconds = StepSeconds::read(&client, &cluster.worker_urls()).await;
-        seen.borrow_mut().warm = true;
+        {
+            let mut seen = seen.borrow_mut();
+            seen.warm = true;
+            seen.clocks_every = (plan.samples * tasks_a_sample).div_ceil(TIMED_TASKS_MAX).max(1);
+        }
         Ok(Measurement {
             scenario: scenario.clone(),
             workload,
@@ -211,10 +173,12 @@ impl Measurement {
             warm_from,
             accounted: 0,
             floor: vec![before],
-            busy: Duration::ZERO,
+            driven: Driven::default(),
+            ahead_us,
             began: Instant::now(),
             seen,
             compared,
+            logs,
             step_seconds,
         })
     }
@@ -231,22 +195,49 @@ impl Measurement {
         let end = self.next + samples;
         let concurrency = self.plan.concurrency;
         let load = load(&self.client, &self.scenario, &self.workload, &self.run_id, concurrency);
-        let take = |latency, tasks| {
-            self.seen.borrow_mut().take(&self.workload, latency, tasks);
+        let take = |timed, tasks| {
+            self.seen.borrow_mut().take(&self.workload, timed, tasks);
             progress(1);
         };
         self.accountant.resume(&self.client).await?;
         let faults = self.cluster.faults();
         let tasks_a_sample = self.scenario.tasks_a_sample.into();
-        let driven = load.drive_together(tasks_a_sample, self.next..end, &take);
-        let busy = unless_given_up(faults, driven).await?;
+        let numbers = self.next..end;
+        self.seen.borrow_mut().load_since = (Instant::now(), self.driven.busy);
+        let Driven { busy, offering } = match self.plan.arrivals {
+            Some(arrivals) => {
+                let driven = load.drive_open(arrivals, tasks_a_sample, numbers, &take);
+                unless_given_up(faults, driven).await?
+            }
+            None => {
+                let driven = load.drive_together(tasks_a_sample, numbers, &take);
+                let busy = unless_given_up(faults, driven).await?;
+                Driven { busy, offering: busy }
+            }
+        };
         self.accountant.pause(&self.client).await?;
-        if self.plan.concurrency == 1 {
+        if self.plan.is_one_at_a_time() {
             self.account_single_samples((samples / 10).clamp(1, ACCOUNTED_MAX)).await?;
         }
         self.next = end;
-        self.busy += busy;
+        self.driven.busy += busy;
+        self.driven.offering += offering;
         Ok(busy)
+    }
+
+    /// Runs so many samples in an open loop, as a rung of a ladder; their latencies are the rung's.
+    ///
+    /// # Errors
+    /// A server fails.
+    pub async fn climb(&mut self, arrivals: Arrivals, samples: u64) -> Result<Rung, RunError> {
+        self.seen.borrow_mut().record_anew();
+        self.plan.arrivals = Some(arrivals);
+        let before = self.driven;
+        self.drive(samples, |_| {}).await?;
+        let busy = self.driven.busy - before.busy;
+        let offering = self.driven.offering - before.offering;
+        let seen = self.seen.borrow();
+        Ok(Rung::of(arrivals, &seen.recorder, &seen.late, busy, offering))
     }
 
     /// Runs samples one by one with a look at the counters after each. They are checked like all
@@ -296,83 +287,6 @@ impl Measurement {
     pub fn faults(&self) -> Vec<String> {
         self.cluster.faults().all()
     }
-
-    /// Measures the floor a last time, stops the cluster, and judges the run. Writes the
-    /// latencies' histogram into `folder` when they stand.
-    ///
-    /// # Errors
-    /// A server or the disk fails.
-    pub async fn finish(mut self, folder: &Path) -> Result<RunReport, RunError> {
-        self.measure_floor().await?;
-        self.accountant.before_stop(&self.client).await;
-        let step_seconds = StepSeconds::read(&self.client, &self.cluster.worker_urls()).await;
-        let step_time = step_seconds.zip(self.step_seconds);
-        let own_flushes = self.probe.commits();
-        self.probe.close().await?;
-        let mut faults = self.cluster.stop().await;
-        let mut seen = self.seen.into_inner();
-        let samples = seen.recorder.samples();
-        let Balance { mut accounts, gaps, others_share } =
-            self.accountant.close(samples + self.accounted, own_flushes).await?;
-
-        let mut connection = self.database.connect_to_engine().await?;
-        let own = Asked {
-            workload: &self.workload,
-            numbers: &seen.asked,
-            tasks_a_sample: self.scenario.tasks_a_sample.into(),
-            measured_from: self.warm_from,
-        };
-        let others_seen = self.compared.as_ref().map(|compared| compared.other.seen.take());
-        let mut asked = vec![own];
-        if let (Some(compared), Some(seen)) = (&self.compared, &others_seen)
-            && !compared.other.had_own_cluster
-        {
-            asked.push(compared.other.asked(seen));
-        }
-        let mut findings = audit::examine(&mut connection, &asked).await?;
-        drop((connection, asked));
-        let mut difference = None;
-        if let Some((compared, others)) = self.compared.zip(others_seen) {
-            findings.wrong.extend(others.wrong.into_iter().chain(compared.wrong));
-            seen.unfinished.extend(others.unfinished);
-            faults.extend(compared.faults);
-            difference = compared.difference;
-        }
-        accounts.mean.step_transitions = findings.step_transitions.mean();
-        accounts.mean.task_transitions = findings.task_transitions.mean();
-        let spreads = [
-            ("step_transitions", findings.step_transitions.spread()),
-            ("task_transitions", findings.task_transitions.spread()),
-        ];
-        accounts.each.extend(spreads.into_iter().filter_map(|(name, s)| Some((name, s?))));
-
-        let observations = Observations {
-            recorder: seen.recorder,
-            busy: self.busy,
-            wrong: seen.wrong.into_iter().chain(findings.wrong).collect(),
-            unfinished: seen.unfinished,
-            faults,
-            gaps,
-            notes: notes(seen.retries, others_share, &self.servers),
-            accounts,
-            floor: FloorSummary::of(self.floor),
-            difference,
-            step_time: step_time.and_then(|(now, then)| now.since(then)),
-        };
-        let mut report = verdict::judge(&self.scenario, self.plan, &observations);
-        if report.correct {
-            let name = format!("{}.hlog", self.plan.run_name(&self.scenario));
-            let path = folder.join(&name);
-            let recorder = &observations.recorder;
-            std::fs::File::create(&path)
-                .and_then(|mut file| {
-                    recorder.write_hlog(&report.scenario, self.began.elapsed(), &mut file)
-                })
-                .map_err(|error| RunError::File { path, error })?;
-            report.hlog = Some(name);
-        }
-        Ok(report)
-    }
 }
 
 /// Load, broken off when an instance is given up.
@@ -407,23 +321,4 @@ fn processes(cluster: &Cluster, servers: &Servers, database: &RunDatabase) -> Pr
             format!("{} {}", database.admin_role(), names.engine_database),
         ],
     }
-}
-
-fn notes(retries: u64, others_share: f64, servers: &Servers) -> Vec<String> {
-    let mut notes = Vec::new();
-    if servers.postgres.pid.is_some() && others_share > OTHERS_SHARE_MAX {
-        notes.push(format!(
-            "other processes took {:.0} % of the machine's CPU while load was on (marked above \
-             {:.0} %)",
-            100.0 * others_share,
-            100.0 * OTHERS_SHARE_MAX
-        ));
-    }
-    if retries > 0 {
-        notes.push(format!("{retries} calls of the client were made again (connection or 503)"));
-    }
-    if servers.postgres.pid.is_none() {
-        notes.push("CPU time of the servers is not in cpu_ms: they are not ours".to_owned());
-    }
-    notes
 }

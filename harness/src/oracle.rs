@@ -57,6 +57,8 @@ pub struct StepRecord {
     pub state: StepState,
     /// Its result.
     pub result: Option<Value>,
+    /// Its parents' places among the task's steps.
+    pub parents: Vec<usize>,
     /// Its transitions, by sort key.
     pub transitions: Vec<Transition<StepState>>,
 }
@@ -70,6 +72,8 @@ pub struct Transition<State> {
     pub from: State,
     /// The state that was entered.
     pub to: State,
+    /// When, by the database's clock, in microseconds of Unix time.
+    pub at_us: i64,
 }
 
 /// What is wrong with an answer.

@@ -33,11 +33,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stepmark_workflow::state::{StepState, TaskState};
 
 use crate::language::Language;
+use crate::statements::Declared;
 use crate::topology::{On, Topology};
 use crate::workload::{Computed, Inputs};
 
@@ -74,6 +75,8 @@ pub struct Scenario {
     pub items: Option<Items>,
     /// What a task may cost.
     pub budget: Budget,
+    /// The statements that the engine may send, where the scenarios' folder declares them.
+    pub declared: Option<Arc<Declared>>,
     /// The figures that were published for this scenario.
     pub published: Option<Published>,
 }
@@ -103,7 +106,7 @@ pub enum CompareOn {
 }
 
 /// Both have to be kept.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DifferenceAim {
     /// In percent of the other scenario's median.
     pub percent: f64,
@@ -143,7 +146,7 @@ pub struct Program {
 }
 
 /// What a task consists of, for a figure of throughput that says more than tasks a second.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Items {
     /// What they are called, in the plural.
     pub unit: String,
@@ -172,7 +175,7 @@ pub struct ExpectedStep {
 }
 
 /// Bounds on the work of one fault-free task. What is absent is measured and not judged.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Budget {
     /// State transitions of steps, from the audit.
     pub step_transitions: Option<Bound>,
@@ -191,7 +194,7 @@ pub struct Budget {
 }
 
 /// What more instances cost a task: all of them look for work and are woken by it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TenBudget {
     /// SQL statements of the engine's role.
     pub sql_statements: Option<Bound>,
@@ -214,7 +217,7 @@ impl Budget {
 }
 
 /// A bound on a count, both ends included.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bound {
     /// The only count allowed.
     pub exactly: Option<f64>,
@@ -225,7 +228,7 @@ pub struct Bound {
 }
 
 /// A latency bound by broker, as a multiple of the durable commit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct LatencyCommits {
     /// The bound on PGMQ.
     pub pgmq: LatencyBound,
@@ -234,7 +237,7 @@ pub struct LatencyCommits {
 }
 
 /// A latency bound with room for the machine's noise, and what the engine is built to reach.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct LatencyBound {
     /// The highest multiple allowed: above it the budget is broken.
     pub max: f64,
@@ -243,7 +246,7 @@ pub struct LatencyBound {
 }
 
 /// Figures of the published benchmark: other hardware, shown for orientation only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Published {
     /// What the figures are labelled with wherever they are shown.
     pub label: String,
@@ -256,7 +259,7 @@ pub struct Published {
 }
 
 /// A closed range.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Range {
     /// The lower end.
     pub min: f64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -13,10 +14,14 @@ use crate::binaries::{Binaries, BinariesError};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::environment::{Choice, EnvironmentError, PostgresFacts, RabbitMqServer, RunDatabase};
+use crate::ladder::Ladder;
 use crate::measurement::{Measurement, RunError, Servers};
+use crate::plan::Plan;
+use crate::raw::RawRun;
 use crate::report::{Environment, Git, Machine, Report, SCHEMA_VERSION, ServerFacts};
 use crate::scenario::{CompareOn, Scenario};
-use crate::verdict::{self, Observations, Plan, RunReport, Status};
+use crate::subject::Subject;
+use crate::verdict::{self, Observations, RunReport};
 
 /// Why no run could be started: exit code 3.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +49,8 @@ pub struct Suite {
     guardian: Arc<Guardian>,
     folder: PathBuf,
     report: Report,
+    /// A file of raw data that could not be written.
+    unwritten: Option<(PathBuf, std::io::Error)>,
     /// The databases of the run under way, for whoever has to clean up after it.
     databases: Vec<RunDatabase>,
 }
@@ -64,7 +71,7 @@ impl Suite {
         let facts = read_facts(&postgres.admin_url).await?;
         let report = Report {
             schema_version: SCHEMA_VERSION,
-            stepmark_version: env!("CARGO_PKG_VERSION"),
+            stepmark_version: env!("CARGO_PKG_VERSION").to_owned(),
             created_at: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             git: Git::look(&binaries.root),
             source_hash: binaries.source_hash.clone(),
@@ -76,11 +83,13 @@ impl Suite {
                 postgres_transport: facts.transport,
                 rabbitmq: None,
             },
+            ladders: Vec::new(),
             runs: Vec::new(),
             left_out: Vec::new(),
         };
         let (guardian, folder) = (Arc::new(guardian), folder.to_path_buf());
-        Ok(Suite { binaries, choice, guardian, folder, report, databases: Vec::new() })
+        let databases = Vec::new();
+        Ok(Suite { binaries, choice, guardian, folder, report, unwritten: None, databases })
     }
 
     /// The servers that a run on this broker needs, started when they are first asked for.
@@ -114,6 +123,9 @@ impl Suite {
         let admin_url = &servers.postgres.admin_url;
         let database = RunDatabase::create(admin_url, amqp_url.clone()).await?;
         self.databases.push(database.clone());
+        if plan.counts_nested {
+            database.count_nested().await?;
+        }
         let mut others_database = None;
         if plan.compared(scenario).is_some_and(|(compare, _)| compare.on == CompareOn::Own) {
             let database = RunDatabase::create(admin_url, amqp_url).await?;
@@ -134,8 +146,29 @@ impl Suite {
     /// Ends a run, judges it, and takes its verdict into the report.
     pub async fn finish(&mut self, scenario: &Scenario, plan: Plan, run: Measurement) {
         let mut faults = run.faults();
-        match run.finish(&self.folder).await {
-            Ok(report) => self.report.runs.push(report),
+        match run.finish().await {
+            Ok(raw) => self.take(&raw),
+            Err(error) => {
+                faults.push(error.to_string());
+                self.add_failed(scenario, plan, faults);
+            }
+        }
+        self.clean_up().await;
+    }
+
+    /// Ends the run that was a ladder. The ladder is taken into the report when every answer was
+    /// right; else the run is, with what is wrong.
+    pub async fn finish_ladder(
+        &mut self,
+        scenario: &Scenario,
+        plan: Plan,
+        run: Measurement,
+        ladder: Ladder,
+    ) {
+        let mut faults = run.faults();
+        match run.finish().await {
+            Ok(raw) if verdict::stands(&raw.seen) => self.report.ladders.push(ladder),
+            Ok(raw) => self.take(&raw),
             Err(error) => {
                 faults.push(error.to_string());
                 self.add_failed(scenario, plan, faults);
@@ -161,10 +194,9 @@ impl Suite {
 
     /// Takes a run into the report that could not even begin.
     pub fn add_missing(&mut self, scenario: &Scenario, plan: Plan, why: &str) {
-        self.add_failed(scenario, plan, vec![format!("not run: {why}")]);
-        if let Some(run) = self.report.runs.last_mut() {
-            run.status = Status::Incomplete;
-        }
+        let mut seen = Observations::failed(vec![format!("not run: {why}")]);
+        seen.is_missing = true;
+        self.add(scenario, plan, seen);
     }
 
     /// Takes a run into the report that was left out by choice.
@@ -193,15 +225,29 @@ impl Suite {
     /// A file cannot be written.
     pub async fn close(mut self) -> Result<Report, SuiteError> {
         self.clean_up().await;
-        let write = self.report.write(&self.folder);
-        write.map_err(|(path, error)| SuiteError::Folder { path, error })?;
+        let written = self.unwritten.map_or(Ok(()), Err);
+        let written = written.and_then(|()| self.report.write(&self.folder));
+        written.map_err(|(path, error)| SuiteError::Folder { path, error })?;
         Ok(self.report)
     }
 
     /// Takes a run into the report that failed, for these reasons.
     pub fn add_failed(&mut self, scenario: &Scenario, plan: Plan, faults: Vec<String>) {
-        let seen = Observations::failed(faults);
-        self.report.runs.push(verdict::judge(scenario, plan, &seen));
+        self.add(scenario, plan, Observations::failed(faults));
+    }
+
+    fn add(&mut self, scenario: &Scenario, plan: Plan, seen: Observations) {
+        let subject = Subject::of(scenario, plan);
+        self.take(&RawRun { subject, seen, took: Duration::ZERO });
+    }
+
+    /// Takes a run into the report, and keeps its raw data. That they cannot be kept is told at the
+    /// end.
+    fn take(&mut self, raw: &RawRun) {
+        self.report.runs.push(raw.report());
+        if let Err((path, error)) = raw.write(&self.folder, self.report.runs.len()) {
+            self.unwritten = Some((path, error));
+        }
     }
 }
 

@@ -1,99 +1,48 @@
 //! From what a run saw to what is said about it. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::arrivals::Arrivals;
+use crate::breakdown::{self, Breakdown, RunTimes};
 use crate::broker::Broker;
 use crate::budget::{self, BudgetLine};
 use crate::difference::{Difference, PAIRS_MIN};
-use crate::floor::{DRIFT_RATIO_MAX, FloorSummary};
-use crate::language::Language;
-use crate::oracle::Wrong;
+use crate::distribution::Distribution;
+use crate::floor::{DRIFT_RATIO_MAX, FloorSummary, OwnFloor};
 use crate::recorder::{LatencyMs, Recorder};
-use crate::scenario::{Compare, CompareOn, Scenario};
+use crate::statements::{self, StatementCalls};
 use crate::step_time::StepTime;
-use crate::topology::{On, Topology, Without};
+use crate::subject::Subject;
 use crate::work::{Accounts, Spread, Work};
 
+/// A rate counts as offered while tasks begin no later than this after they were due (P99).
+const LATE_MS_MAX: f64 = 10.0;
 /// How many problems of one kind are spelled out before the rest is only counted.
 const PROBLEMS_SHOWN_MAX: usize = 5;
 
-/// How a run was set up.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// The cluster that it is taken on.
-    pub on: On,
-    /// The languages that were left out by choice.
-    pub without: Without,
-    /// The broker under test.
-    pub broker: Broker,
-    /// Tasks under way at any moment.
-    pub concurrency: usize,
-    /// Tasks before the measurement.
-    pub warmup: u64,
-    /// Tasks that are going to be measured; a guess where nobody can tell. An oracle's program is
-    /// asked for so many answers beforehand.
-    pub samples: u64,
-}
-
-impl Plan {
-    /// What the files of a run are called: scenario, broker, the concurrency if it is not 1, and
-    /// the cluster if it is not the scenario's own.
-    pub fn run_name(&self, scenario: &Scenario) -> String {
-        let mut name = format!("{}-{}", scenario.name, self.broker.name());
-        if self.concurrency != 1 {
-            name += &format!("-{}", self.concurrency);
-        }
-        if self.on != On::Own {
-            name += &format!("-{}", self.on);
-        }
-        name
-    }
-
-    /// The processes of the cluster.
-    pub fn topology(&self, scenario: &Scenario) -> Topology {
-        self.on.topology(scenario).without(self.without)
-    }
-
-    /// The languages of all workers, those included that run beside the cluster for a comparison.
-    pub fn languages(&self, scenario: &Scenario) -> BTreeSet<Language> {
-        let own = self.compared(scenario).filter(|(compare, _)| compare.on == CompareOn::Own);
-        let others = own.into_iter().flat_map(|(_, other)| other.topology.languages());
-        self.topology(scenario).languages().chain(others).collect()
-    }
-
-    /// The language for whose sake the run is left out, if any: its handlers are in it, or those of
-    /// the scenario that it is compared with.
-    pub fn leaves_out(&self, scenario: &Scenario) -> Option<Language> {
-        let other = self.compared(scenario).map(|(_, other)| other.language);
-        let mut needed = std::iter::once(scenario.language).chain(other);
-        needed.find(|language| self.without.has(*language))
-    }
-
-    /// The scenario that this one is compared with in this run, if it is: one task at a time, on
-    /// its own cluster.
-    pub fn compared<'s>(&self, scenario: &'s Scenario) -> Option<(&'s Compare, &'s Scenario)> {
-        let compare = scenario.compare.as_ref()?;
-        let other = compare.other.as_deref()?;
-        (self.on == On::Own && self.concurrency == 1).then_some((compare, other))
-    }
-}
-
 /// Everything that a run saw.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Observations {
     /// The latencies of the measured tasks.
+    #[serde(skip)]
     pub recorder: Recorder,
     /// The time during which load was on, pauses taken off.
     pub busy: Duration,
-    /// Wrong answers, with the task's identity.
-    pub wrong: Vec<(String, Wrong)>,
+    /// Open loop: from when the first sample was due until the last one began, pauses taken off.
+    pub offering: Duration,
+    /// How long after they were due samples began, in milliseconds: the 99th percentile.
+    pub late_ms_p99: f64,
+    /// Wrong answers, each with the task's name.
+    pub wrong: Vec<String>,
     /// Tasks that never came to an end for the client, and why.
     pub unfinished: Vec<String>,
     /// What happened to the cluster that must not happen in a measured run.
     pub faults: Vec<String>,
+    /// Whether it could not even begin.
+    pub is_missing: bool,
     /// What could not be measured, and what would make it measurable.
     pub gaps: Vec<String>,
     /// What a reader has to know and that changes no verdict.
@@ -106,24 +55,14 @@ pub struct Observations {
     pub difference: Option<Difference>,
     /// Where a step's time went in its worker.
     pub step_time: Option<StepTime>,
+    /// The times of tasks, by the audit.
+    pub times: RunTimes,
 }
 
 impl Observations {
     /// A run that came to no end, for these reasons.
     pub fn failed(faults: Vec<String>) -> Observations {
-        Observations {
-            recorder: Recorder::new(SystemTime::UNIX_EPOCH),
-            busy: Duration::ZERO,
-            wrong: Vec::new(),
-            unfinished: Vec::new(),
-            faults,
-            gaps: Vec::new(),
-            notes: Vec::new(),
-            accounts: Accounts::default(),
-            floor: FloorSummary::default(),
-            difference: None,
-            step_time: None,
-        }
+        Observations { faults, ..Observations::default() }
     }
 }
 
@@ -150,8 +89,12 @@ pub struct RunReport {
     pub tier: u8,
     /// The broker under test.
     pub broker: Broker,
-    /// How load was made: `closed loop`, each client waits for its task before the next.
-    pub mode: &'static str,
+    /// How load was made: `closed loop`, each client waits for its task before the next; or `open
+    /// loop, fixed` or `open loop, Poisson`, tasks begin when they are due, whatever became of
+    /// those before.
+    pub mode: String,
+    /// Open loop: the rate that was asked for, and what came of it.
+    pub rate: Option<RateReport>,
     /// Tasks under way at any moment.
     pub concurrency: usize,
     /// Measured tasks.
@@ -177,6 +120,12 @@ pub struct RunReport {
     pub latency_ms: LatencyMs,
     /// The same in durable commits of this run.
     pub latency_commits: LatencyMs,
+    /// How the latencies spread, how sure their percentiles are, and what is odd about them.
+    pub distribution: Option<Distribution>,
+    /// Where the time of a task goes, by the audit's clock.
+    pub breakdown: Option<Breakdown>,
+    /// The scenario's own floor on this machine, in this run.
+    pub own_floor: Option<OwnFloor>,
     /// P50 over the scenario's sequential stages, in milliseconds.
     pub stage_ms: Option<f64>,
     /// Tasks completed a second while load was on.
@@ -186,7 +135,9 @@ pub struct RunReport {
     /// Mean work of a task.
     pub work: Work,
     /// Spreads of the counts that were taken task by task.
-    pub work_each: BTreeMap<&'static str, Spread>,
+    pub work_each: BTreeMap<String, Spread>,
+    /// The engine's SQL by its texts.
+    pub statements: Vec<StatementCalls>,
     /// CPU milliseconds a task by process.
     pub cpu_ms_by_process: BTreeMap<String, Option<f64>>,
     /// The budget, line by line.
@@ -201,6 +152,54 @@ pub struct RunReport {
     pub reference: Option<Reference>,
     /// The file with the latencies' histogram, beside the report.
     pub hlog: Option<String>,
+}
+
+/// An open loop's rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RateReport {
+    /// Tasks a second that were asked for.
+    pub asked_per_s: f64,
+    /// Tasks a second that were begun.
+    pub offered_per_s: f64,
+    /// Tasks a second that came to their ends.
+    pub achieved_per_s: f64,
+    /// How long after their intended start tasks were begun, in milliseconds: the 99th percentile.
+    /// It is part of their latencies.
+    pub late_ms_p99: f64,
+    /// Whether the rate could not be offered: the load itself was too slow.
+    pub is_short: bool,
+}
+
+impl RunReport {
+    /// Whether it is one task at a time on one orchestrator and one worker: nobody else looks for
+    /// work then, so that calls of statements follow from the task's messages.
+    pub fn is_plainest(&self) -> bool {
+        let processes: u32 = self.topology.values().sum();
+        self.rate.is_none() && self.concurrency == 1 && processes == 2
+    }
+}
+
+impl RateReport {
+    /// What came of arrivals of which so many were begun in the time `offering`, and had ended
+    /// after the time `busy`.
+    pub fn of(
+        arrivals: Arrivals,
+        samples: u64,
+        busy: Duration,
+        offering: Duration,
+        late_ms_p99: f64,
+    ) -> RateReport {
+        let asked_per_s = arrivals.rate_per_s;
+        // The last one's own turn belongs to the time in which so many were begun.
+        let offering = offering.as_secs_f64() + 1.0 / asked_per_s;
+        RateReport {
+            asked_per_s,
+            offered_per_s: samples as f64 / offering,
+            achieved_per_s: samples as f64 / offering.max(busy.as_secs_f64()),
+            late_ms_p99,
+            is_short: late_ms_p99 > LATE_MS_MAX,
+        }
+    }
 }
 
 /// Throughput in what tasks consist of.
@@ -228,37 +227,42 @@ pub struct Reference {
 }
 
 /// Says what a run is worth. A run with a wrong answer or a fault keeps none of its figures.
-pub fn judge(scenario: &Scenario, plan: Plan, seen: &Observations) -> RunReport {
+pub fn judge(subject: &Subject, seen: &Observations) -> RunReport {
     let disproof = disproof(seen);
     let correct = disproof.is_empty();
     let mut report = RunReport {
-        scenario: scenario.name.clone(),
-        tier: scenario.tier,
-        broker: plan.broker,
-        mode: "closed loop",
-        concurrency: plan.concurrency,
+        scenario: subject.scenario.clone(),
+        tier: subject.tier,
+        broker: subject.broker,
+        mode: subject.mode().to_owned(),
+        rate: None,
+        concurrency: subject.concurrency,
         samples: seen.recorder.samples(),
-        warmup: plan.warmup,
-        on: plan.on.to_string(),
-        topology: topology(&plan.topology(scenario)),
-        tasks_a_sample: scenario.tasks_a_sample,
-        status: Status::Invalid,
+        warmup: subject.warmup,
+        on: subject.on.clone(),
+        topology: subject.topology.clone(),
+        tasks_a_sample: subject.tasks_a_sample,
+        status: if seen.is_missing { Status::Incomplete } else { Status::Invalid },
         correct,
         problems: disproof,
         notes: seen.notes.clone(),
         latency_ms: LatencyMs::default(),
         latency_commits: LatencyMs::default(),
+        distribution: None,
+        breakdown: None,
+        own_floor: None,
         stage_ms: None,
         throughput_per_s: None,
         items: None,
         work: Work::default(),
         work_each: BTreeMap::new(),
+        statements: Vec::new(),
         cpu_ms_by_process: BTreeMap::new(),
         budget: Vec::new(),
         floor: FloorSummary::default(),
         difference: None,
         step_time: None,
-        reference: scenario.published.as_ref().map(|published| Reference {
+        reference: subject.published.as_ref().map(|published| Reference {
             label: published.label.clone(),
             p50_ms_min: published.p50_ms.min,
             p50_ms_max: published.p50_ms.max,
@@ -268,12 +272,14 @@ pub fn judge(scenario: &Scenario, plan: Plan, seen: &Observations) -> RunReport 
         hlog: None,
     };
     if correct {
-        add_figures(&mut report, scenario, plan, seen);
+        add_latencies(&mut report, subject, seen);
+        add_work(&mut report, seen);
+        add_verdict(&mut report, subject, seen);
     }
     report
 }
 
-fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &Observations) {
+fn add_latencies(report: &mut RunReport, subject: &Subject, seen: &Observations) {
     let latency = seen.recorder.latency();
     let commit = seen.floor.median.commit_ms;
     let in_commits = |ms: Option<f64>| ms.zip(commit).map(|(ms, commit)| ms / commit);
@@ -284,32 +290,60 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
         p99: in_commits(latency.p99),
         max: in_commits(latency.max),
     };
-    report.stage_ms = latency.p50.map(|p50| p50 / f64::from(scenario.sequential_stages));
+    report.stage_ms = latency.p50.map(|p50| p50 / f64::from(subject.sequential_stages));
+    report.own_floor = OwnFloor::of(subject.sequential_stages, &seen.floor.median, &latency);
+    let distribution = Distribution::of(&seen.recorder, subject.arrivals.is_none());
+    report.notes.extend(distribution.notes());
+    report.distribution = Some(distribution);
+    report.breakdown = breakdown::breakdown(&seen.times);
+    let tasks = report.samples as f64 * f64::from(subject.tasks_a_sample);
     let seconds = seen.busy.as_secs_f64();
-    let tasks = report.samples as f64 * f64::from(scenario.tasks_a_sample);
     report.throughput_per_s = (seconds > 0.0).then(|| tasks / seconds);
-    report.items = scenario.items.as_ref().zip(report.throughput_per_s).map(|(items, tasks)| {
+    report.items = subject.items.as_ref().zip(report.throughput_per_s).map(|(items, tasks)| {
         ItemsRate { unit: items.unit.clone(), per_s: tasks * items.a_task as f64 }
     });
+    let samples = report.samples;
+    report.rate = subject.arrivals.map(|arrivals| {
+        RateReport::of(arrivals, samples, seen.busy, seen.offering, seen.late_ms_p99)
+    });
+    if let Some(rate) = report.rate.filter(|rate| rate.is_short) {
+        report.notes.push(format!(
+            "the rate could not be offered: tasks began up to {:.1} ms after they were due (P99; \
+             marked above {LATE_MS_MAX} ms)",
+            rate.late_ms_p99
+        ));
+    }
+}
+
+fn add_work(report: &mut RunReport, seen: &Observations) {
     report.work = seen.accounts.mean.clone();
     report.work_each = seen.accounts.each.clone();
+    report.statements = seen.accounts.statements.clone();
     report.cpu_ms_by_process = seen.accounts.cpu_ms_by_process.clone();
     report.floor = seen.floor.clone();
     report.step_time = seen.step_time;
     report.difference = seen.difference.clone();
-    if let Some((compare, _)) = plan.compared(scenario) {
+}
+
+fn add_verdict(report: &mut RunReport, subject: &Subject, seen: &Observations) {
+    if let Some((called, aim)) = &subject.compared {
         report.notes.extend(match &seen.difference {
-            Some(difference) => difference.missed_aim(compare.aim),
-            None => Some(format!("no {}: it takes {PAIRS_MIN} pairs and more", compare.called)),
+            Some(difference) => difference.missed_aim(*aim),
+            None => Some(format!("no {called}: it takes {PAIRS_MIN} pairs and more")),
         });
     }
-
-    let budget = scenario.budget.on(plan.on);
-    report.budget = budget::judge_counts(&budget, &seen.accounts);
-    if plan.concurrency == 1 {
-        let multiple = report.latency_commits.p50;
-        report.budget.extend(budget::judge_latency(&budget, plan.broker, multiple));
-        report.notes.extend(budget::missed_aim(&budget, plan.broker, multiple));
+    report.budget = budget::judge_counts(&subject.budget, &seen.accounts);
+    if let Some(declared) = &subject.declared {
+        let counts_bind = report.is_plainest();
+        let seen = &seen.accounts.statements;
+        report.budget.extend(statements::judge(declared, subject.broker, counts_bind, seen));
+    }
+    if subject.counts_nested {
+        report.notes.push("statements inside functions were counted, which takes time".to_owned());
+    } else if subject.is_one_at_a_time() {
+        let (budget, multiple) = (&subject.budget, report.latency_commits.p50);
+        report.budget.extend(budget::judge_latency(budget, subject.broker, multiple));
+        report.notes.extend(budget::missed_aim(budget, subject.broker, multiple));
     }
     let mut gaps = seen.gaps.clone();
     let mut broken = Vec::new();
@@ -338,11 +372,15 @@ fn add_figures(report: &mut RunReport, scenario: &Scenario, plan: Plan, seen: &O
     report.problems = gaps.into_iter().chain(broken).collect();
 }
 
+/// Whether the run's latencies stand: every answer right, no fault, and at least one sample.
+pub fn stands(seen: &Observations) -> bool {
+    disproof(seen).is_empty()
+}
+
 /// Everything that takes a run its figures.
 fn disproof(seen: &Observations) -> Vec<String> {
-    let wrong = seen.wrong.iter().map(|(task, wrong)| format!("task {task}: {wrong}")).collect();
     let mut problems = seen.faults.clone();
-    problems.extend(shortened("wrong answers", wrong));
+    problems.extend(shortened("wrong answers", seen.wrong.clone()));
     problems.extend(shortened("unfinished tasks", seen.unfinished.clone()));
     if problems.is_empty() && seen.recorder.samples() == 0 {
         problems.push("no task was measured".to_owned());
@@ -357,11 +395,4 @@ fn shortened(what: &str, mut problems: Vec<String>) -> Vec<String> {
         problems.push(format!("… {all} {what} in all"));
     }
     problems
-}
-
-fn topology(topology: &Topology) -> BTreeMap<String, u32> {
-    let workers = topology.workers.iter();
-    let workers = workers.map(|(language, n)| (format!("worker-{}", language.name()), *n));
-    let orchestrators = ("orchestrator".to_owned(), topology.orchestrators);
-    std::iter::once(orchestrators).chain(workers).collect()
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::statements::StatementCalls;
+
 /// Mean work of a task. What could not be measured is null, never zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
@@ -56,12 +58,14 @@ impl Spread {
 }
 
 /// Everything that was counted in a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accounts {
     /// Means over the measured tasks.
     pub mean: Work,
     /// Spreads of the counts that were taken task by task, by name.
-    pub each: BTreeMap<&'static str, Spread>,
+    pub each: BTreeMap<String, Spread>,
+    /// The engine's SQL by its texts, those that were called.
+    pub statements: Vec<StatementCalls>,
     /// CPU milliseconds a task by process; null for a server whose process is out of reach.
     pub cpu_ms_by_process: BTreeMap<String, Option<f64>>,
 }

@@ -21,12 +21,13 @@ use tokio::time::{Instant, sleep};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::environment::{EnvironmentError, PostgresFacts, RunDatabase};
+use crate::statements::StatementCalls;
 use crate::work::{Accounts, Spread, Work};
 
 use cpu::Busy;
 pub use cpu::Processes;
 use files::FileReads;
-use postgres::{Counters, Reading, Settled};
+use postgres::{Counters, Reading, Settled, Texts};
 pub use prometheus::{label, sum_where};
 
 /// How long the engine has to be idle before PostgreSQL's statistics hold all it did: the idle
@@ -56,13 +57,14 @@ pub struct Accountant {
     since: Option<Mark>,
     last: Reading,
     total: Totals,
-    each: BTreeMap<&'static str, Vec<u64>>,
+    each: BTreeMap<String, Vec<u64>>,
 }
 
 /// Where a stretch of load began.
 #[derive(Debug)]
 struct Mark {
     reading: Reading,
+    texts: Texts,
     published: Option<f64>,
     cpu: BTreeMap<String, Option<f64>>,
     reads: Option<FileReads>,
@@ -73,6 +75,7 @@ struct Mark {
 #[derive(Debug)]
 struct Totals {
     statements: Option<i64>,
+    texts: Texts,
     wal_bytes: i64,
     messages: Option<f64>,
     cpu_ms: BTreeMap<String, Option<f64>>,
@@ -96,6 +99,7 @@ impl Totals {
     fn new() -> Totals {
         Totals {
             statements: Some(0),
+            texts: Texts::new(),
             wal_bytes: 0,
             messages: Some(0.0),
             cpu_ms: BTreeMap::new(),
@@ -146,10 +150,11 @@ impl Accountant {
     /// PostgreSQL does not answer.
     pub async fn resume(&mut self, client: &Client) -> Result<(), EnvironmentError> {
         let published = self.published(client).await;
+        let texts = self.counters.texts().await?;
         self.last = self.stable().await?;
         let (cpu, busy) = (self.processes.cpu_ms(), self.processes.busy());
         let reads = self.processes.file_reads();
-        self.since = Some(Mark { reading: self.last, published, cpu, reads, busy });
+        self.since = Some(Mark { reading: self.last, texts, published, cpu, reads, busy });
         Ok(())
     }
 
@@ -164,10 +169,13 @@ impl Accountant {
         let counts = [("sql_statements", spent.statements), ("messages", spent.messages)];
         for (name, count) in counts {
             if let Some(count) = count {
-                self.each.entry(name).or_default().push(count.unsigned_abs());
+                self.each.entry(name.to_owned()).or_default().push(count.unsigned_abs());
             }
         }
-        self.each.entry("wal_bytes").or_default().push(spent.wal_position.unsigned_abs());
+        self.each
+            .entry("wal_bytes".to_owned())
+            .or_default()
+            .push(spent.wal_position.unsigned_abs());
         Ok(())
     }
 
@@ -191,6 +199,10 @@ impl Accountant {
         total.others_ms += others;
         total.given_ms += given;
         total.statements = sum(total.statements, spent.statements);
+        for (text, now) in self.counters.texts().await? {
+            let calls = now - mark.texts.get(&text).copied().unwrap_or(0);
+            *total.texts.entry(text).or_default() += calls;
+        }
         total.wal_bytes += spent.wal_position;
         total.messages = sum(total.messages, messages);
         let reads = reads.zip(mark.reads).map(|(now, then)| now - then);
@@ -243,7 +255,16 @@ impl Accountant {
         let each = self.each.into_iter();
         let each = each.filter_map(|(name, counts)| Some((name, Spread::of(counts)?))).collect();
         let gaps = gaps(&mean, self.broker);
-        let accounts = Accounts { mean, each, cpu_ms_by_process: by_process };
+        let messages = self.total.messages.filter(|messages| *messages > 0.0);
+        let called = self.total.texts.into_iter().filter(|(_, calls)| *calls > 0);
+        let statements = called.map(|((text, is_nested), calls)| StatementCalls {
+            text,
+            is_nested,
+            calls_a_task: a_task(calls as f64),
+            calls_a_message: messages.map(|messages| calls as f64 / messages),
+        });
+        let statements = statements.collect();
+        let accounts = Accounts { mean, each, statements, cpu_ms_by_process: by_process };
         let others_share = self.total.others_ms / self.total.given_ms.max(1.0);
         Ok(Balance { accounts, gaps, others_share })
     }

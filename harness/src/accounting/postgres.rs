@@ -1,5 +1,6 @@
 //! PostgreSQL's counters: statements, log position, queue sequences, commits, WAL flushes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
@@ -8,10 +9,17 @@ use tokio::time::sleep;
 
 use crate::broker::Broker;
 use crate::environment::{EnvironmentError, PostgresFacts, RunDatabase};
+use crate::statements::normalised;
 
 /// How often, and how many times, the end of the engine's sessions is looked for: 10 s in all.
 const SESSION_LOOK: Duration = Duration::from_millis(5);
 const SESSION_LOOKS_MAX: u32 = 2_000;
+
+/// Texts are the same whatever plans and databases they have.
+const READ_TEXTS: &str = "
+    SELECT query, toplevel, sum(calls)::bigint FROM pg_stat_statements(true)
+    WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = $1) AND query IS NOT NULL
+    GROUP BY query, toplevel";
 
 /// `showtext` is off: only the numbers are wanted, and the texts live in a file.
 const READ_STATEMENTS: &str = "
@@ -39,6 +47,9 @@ pub(super) struct Reading {
     pub wal_position: i64,
     pub messages: Option<i64>,
 }
+
+/// Calls by text, and whether a function made them.
+pub(super) type Texts = BTreeMap<(String, bool), i64>;
 
 impl Reading {
     /// What was counted between an earlier reading and this one.
@@ -120,6 +131,21 @@ impl Counters {
         let read = sqlx::query_scalar(READ_WAL_POSITION);
         let wal_position = read.fetch_one(&mut self.harness).await.map_err(failed)?;
         Ok(Reading { statements, wal_position, messages })
+    }
+
+    /// Calls so far by text, and whether a function made them; nothing where they are not counted.
+    pub async fn texts(&mut self) -> Result<Texts, EnvironmentError> {
+        if !self.counts_statements {
+            return Ok(Texts::new());
+        }
+        let read = sqlx::query_as(READ_TEXTS).bind(&self.role);
+        let rows: Vec<(String, bool, i64)> =
+            read.fetch_all(&mut self.harness).await.map_err(failed)?;
+        let mut texts = Texts::new();
+        for (text, is_top, calls) in rows {
+            *texts.entry((normalised(&text), !is_top)).or_default() += calls;
+        }
+        Ok(texts)
     }
 
     pub async fn settled(&mut self) -> Result<Settled, EnvironmentError> {

@@ -7,15 +7,16 @@ use clap::{Args, ValueEnum};
 
 use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
 use super::{latest_link, new_folder, root};
+use crate::arrivals::{Arrivals, Spacing};
 use crate::binaries::BinariesError;
 use crate::broker::Broker;
 use crate::language::Language;
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Format, Terminal};
 use crate::scenario::{self, Scenario};
 use crate::suite::{Suite, SuiteError};
 use crate::topology::{On, Without};
-use crate::verdict::Plan;
 
 /// Flags of `stepmark bench`.
 #[derive(Debug, Args)]
@@ -34,6 +35,14 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N", default_values_t = [1])]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: Vec<u16>,
+    /// An open loop: so many tasks a second begin, whatever became of those before, and latency
+    /// counts from when each was due; may be given several times, for a run each.
+    #[arg(long, value_name = "PER_S", conflicts_with_all = ["whole", "concurrency"])]
+    #[arg(value_parser = rate)]
+    rate: Vec<f64>,
+    /// How the tasks of an open loop lie in time.
+    #[arg(long, value_enum, default_value = "poisson", requires = "rate")]
+    arrivals: Spacing,
     /// The cluster; may be given several times, for runs on each: `own` is the scenario's, `ten`
     /// has two orchestrators and two workers in each language, `2x4` has two orchestrators and four
     /// workers in the language of the scenario's handlers.
@@ -47,6 +56,10 @@ pub(super) struct BenchArgs {
     /// given several times. The report says so.
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     without: Vec<Language>,
+    /// Count the statements that functions run too, by their texts. It takes time: no budget of
+    /// latency is judged.
+    #[arg(long)]
+    nested_statements: bool,
     /// Tasks that are measured. P95 is given from 200 on, P99 from 1000 on.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
@@ -65,6 +78,9 @@ pub(super) struct BenchArgs {
     environment: EnvironmentArgs,
 }
 
+/// The lowest and the highest rate of an open loop, in tasks a second.
+const RATE_MIN: f64 = 0.1;
+const RATE_MAX: f64 = 100_000.0;
 /// Tasks at once where throughput is the question.
 const LOADED: usize = 64;
 /// The clusters that throughput is told by the size of.
@@ -91,13 +107,23 @@ impl BenchArgs {
         let mut runs: Vec<(&Scenario, Plan)> = Vec::new();
         for on in self.clusters() {
             for scenario in scenarios {
-                for concurrency in self.concurrencies(on, scenario) {
-                    let is_there = |(other, plan): &(&Scenario, Plan)| {
-                        (&other.name, plan.on, plan.concurrency)
-                            == (&scenario.name, on, concurrency)
+                for (concurrency, arrivals) in self.loads(on, scenario) {
+                    let counts_nested = self.nested_statements;
+                    let plan = Plan {
+                        on,
+                        without,
+                        broker,
+                        concurrency,
+                        arrivals,
+                        counts_nested,
+                        warmup,
+                        samples,
+                    };
+                    let is_there = |(other, one): &(&Scenario, Plan)| {
+                        other.name == scenario.name
+                            && one.run_name(other) == plan.run_name(scenario)
                     };
                     if !runs.iter().any(is_there) {
-                        let plan = Plan { on, without, broker, concurrency, warmup, samples };
                         runs.push((scenario, plan));
                     }
                 }
@@ -110,6 +136,16 @@ impl BenchArgs {
         match self.whole {
             true => [On::Own, On::Ten].into_iter().chain(SIZES).collect(),
             false => self.topology.clone(),
+        }
+    }
+
+    /// The loads of a scenario: tasks at once in a closed loop, or the arrivals of an open one.
+    fn loads(&self, on: On, scenario: &Scenario) -> Vec<(usize, Option<Arrivals>)> {
+        let spacing = self.arrivals;
+        let open = |rate_per_s: &f64| (1, Some(Arrivals { rate_per_s: *rate_per_s, spacing }));
+        match self.rate.is_empty() {
+            true => self.concurrencies(on, scenario).into_iter().map(|many| (many, None)).collect(),
+            false => self.rate.iter().map(open).collect(),
         }
     }
 
@@ -132,6 +168,15 @@ impl BenchArgs {
         let runs = self.runs(scenarios, Broker::Pgmq); // as on any broker
         let wanted = runs.iter().filter(|(scenario, plan)| plan.leaves_out(scenario).is_none());
         wanted.flat_map(|(scenario, plan)| plan.languages(scenario)).collect()
+    }
+}
+
+/// Reads a rate, in tasks a second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    match (RATE_MIN..=RATE_MAX).contains(&rate) {
+        true => Ok(rate),
+        false => Err(format!("a rate is {RATE_MIN} to {RATE_MAX} tasks a second")),
     }
 }
 
@@ -240,9 +285,10 @@ async fn measure(
 async fn run_one(suite: &mut Suite, scenario: &Scenario, plan: Plan) -> Result<(), String> {
     let mut progress = Progress::new();
     let samples = plan.samples;
-    let at_once = match plan.concurrency {
-        1 => String::new(),
-        many => format!(", {many} at once"),
+    let at_once = match (plan.arrivals, plan.concurrency) {
+        (Some(arrivals), _) => format!(", {arrivals}"),
+        (None, 1) => String::new(),
+        (None, many) => format!(", {many} at once"),
     };
     let cluster = match plan.on {
         On::Own => String::new(),

@@ -5,10 +5,13 @@
 mod api;
 mod bench;
 mod doctor;
+mod ladder;
 mod namespace;
 mod products;
+mod report;
 mod root;
 mod scenario;
+mod selftest;
 mod task;
 mod up;
 mod workflow;
@@ -48,6 +51,16 @@ enum Command {
     ///
     /// Exit code: 0 good, 1 budget broken, 2 invalid or incomplete, 3 environment.
     Bench(bench::BenchArgs),
+    /// Raise the rate of an open loop until the system no longer keeps up, and find the knee.
+    ///
+    /// Exit code: 0 good, 2 invalid, 3 environment.
+    Ladder(ladder::LadderArgs),
+    /// Make all formats of a report anew from the raw data in its folder.
+    Report(report::ReportArgs),
+    /// Hold the instrument against a system whose latencies are known; about 40 s.
+    ///
+    /// Exit code: 0 it tells what is, 2 it does not.
+    Selftest,
     /// Start servers and a cluster, print their URLs, and stay until Ctrl-C.
     Up(up::UpArgs),
     /// Say what this machine has, what is missing, and what each backend would use.
@@ -143,6 +156,9 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(async {
         match cli.command {
             Command::Bench(args) => bench::run(args).await,
+            Command::Ladder(args) => ladder::run(args).await,
+            Command::Report(args) => report::run(&args),
+            Command::Selftest => selftest::run().await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Products(args) => products::run(&args),

@@ -8,6 +8,10 @@ use comfy_table::presets::NOTHING;
 
 use super::{GOOD, INVALID, complain, root};
 use crate::scenario::{self, Oracle, Scenario, ScenarioError};
+use crate::statements::Declared;
+
+/// Where the engine has its statements, a file each.
+const STATEMENTS: &str = "engine/sql";
 
 /// What to do with scenarios.
 #[derive(Debug, Subcommand)]
@@ -18,6 +22,13 @@ pub(super) enum ScenarioCommand {
     Check(Paths),
     /// List scenarios: what each runs, what its tasks are given, where the right answers come from.
     List(Paths),
+    /// Print scenarios/statements.json as the runs of a report call for it: what the engine has
+    /// sent in them, and how often; and its other statements, which are rare. Take a report of `stepmark bench --nested-statements`.
+    Statements {
+        /// The report's folder.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -28,20 +39,52 @@ pub(super) struct Paths {
 }
 
 pub(super) fn run(command: &ScenarioCommand) -> u8 {
-    let (ScenarioCommand::Check(Paths { paths }) | ScenarioCommand::List(Paths { paths })) =
-        command;
+    let paths = match command {
+        ScenarioCommand::Statements { folder } => return statements(folder),
+        ScenarioCommand::Check(Paths { paths }) | ScenarioCommand::List(Paths { paths }) => paths,
+    };
     let scenarios = match read(&root(), paths) {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(INVALID, &error),
     };
     match command {
         ScenarioCommand::List(_) => println!("{}", listed(&scenarios)),
-        ScenarioCommand::Check(_) => match scenarios.len() {
+        _ => match scenarios.len() {
             1 => println!("1 scenario is right"),
             many => println!("{many} scenarios are right"),
         },
     }
     GOOD
+}
+
+fn statements(folder: &Path) -> u8 {
+    let report = match super::report::read(folder) {
+        Ok(report) => report,
+        Err(error) => return complain(INVALID, &error),
+    };
+    if report.runs.is_empty() || report.runs.iter().any(|run| run.statements.is_empty()) {
+        return complain(INVALID, &"not all runs of the report have counted statements");
+    }
+    let version = &report.environment.postgres.version;
+    let Ok(major) = version.split('.').next().unwrap_or_default().parse() else {
+        return complain(INVALID, &format!("{version} is no version of PostgreSQL"));
+    };
+    let besides = match texts(&root().join(STATEMENTS)) {
+        Ok(besides) => besides,
+        Err(error) => return complain(INVALID, &format!("{STATEMENTS}: {error}")),
+    };
+    let runs = report.runs.iter().map(|run| (run.broker, run.is_plainest(), &run.statements[..]));
+    match serde_json::to_string_pretty(&Declared::from_runs(major, runs, &besides)) {
+        Ok(text) => println!("{text}"),
+        Err(error) => return complain(INVALID, &error),
+    }
+    GOOD
+}
+
+/// The texts of a folder's statements.
+fn texts(folder: &Path) -> std::io::Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder)?;
+    entries.map(|entry| std::fs::read_to_string(entry?.path())).collect()
 }
 
 fn read(root: &Path, paths: &[PathBuf]) -> Result<Vec<Scenario>, ScenarioError> {

@@ -31,6 +31,20 @@ pub struct RunDatabase {
 }
 
 impl RunDatabase {
+    /// Has `pg_stat_statements` count what functions run too, in sessions of the engine that begin
+    /// from now on. It takes time, so that latencies are not those of other runs.
+    ///
+    /// # Errors
+    /// The server is unreachable, or does not know the setting.
+    pub async fn count_nested(&self) -> Result<(), EnvironmentError> {
+        let what = "having the statements inside functions counted";
+        let failed = |error| EnvironmentError::Postgres { what, error };
+        let sql = format!("ALTER ROLE {} SET pg_stat_statements.track = 'all'", self.names.role);
+        let mut connection = self.admin.connect().await.map_err(failed)?;
+        connection.execute(AssertSqlSafe(sql)).await.map_err(failed)?;
+        connection.close().await.map_err(failed)
+    }
+
     /// Makes the databases and the role, on the server of `admin_url` (a superuser's). The engine
     /// makes its queues itself, at `amqp_url`, under [`RunDatabase::queue_prefix`].
     ///

@@ -3,10 +3,12 @@
 //! Measured before, between and after the tasks, so that a machine that changes its speed under
 //! the run is noticed: the commits' medians of the rounds may differ by [`DRIFT_RATIO_MAX`].
 
+mod own;
 mod probe;
 
 use serde::{Deserialize, Serialize};
 
+pub use own::OwnFloor;
 pub use probe::{FloorError, Probe};
 
 /// A run is marked as drifted when one round's durable commit is slower than another's by more

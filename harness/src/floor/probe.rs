@@ -1,6 +1,6 @@
 //! Measures the floor over kept connections of the same kind as the engine's.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use amqprs::BasicProperties;
 use amqprs::channel::{
@@ -20,6 +20,8 @@ const REPETITIONS: usize = 200;
 /// What is measured before that is thrown away: after a pause, the system's scheduler and the
 /// virtual machine take some milliseconds to come back to their pace.
 const WARM_UP: Duration = Duration::from_millis(200);
+/// Looks at the database's clock, of which the quickest counts.
+const CLOCK_LOOKS: usize = 50;
 /// A hop that takes longer than this has lost its message.
 const HOP_TIMEOUT: Duration = Duration::from_secs(10);
 const CHANNEL: &str = "stepmark_floor";
@@ -28,6 +30,7 @@ const PERSISTENT: u8 = 2;
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS floor (id bigint GENERATED ALWAYS AS \
      IDENTITY PRIMARY KEY, body text NOT NULL)";
+const READ_CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 const INSERT: &str = "INSERT INTO floor (body) VALUES ($1)";
 
 /// Why the floor could not be measured.
@@ -93,6 +96,26 @@ impl Probe {
             }
         };
         Ok(Probe { sql, hop, healthz, commits: 0 })
+    }
+
+    /// How far the database's clock is ahead of ours, in microseconds; 0 where they differ by less
+    /// than can be told. Of several looks, the one with the shortest round trip counts (Mills,
+    /// RFC 5905, section 8: the offset, half a round trip on either side).
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn clock_ahead_us(&mut self) -> Result<i64, FloorError> {
+        let mut best: Option<(i64, i64)> = None;
+        for _ in 0..CLOCK_LOOKS {
+            let before = unix_us();
+            let look = sqlx::query_scalar::<_, i64>(READ_CLOCK);
+            let theirs = look.fetch_one(&mut self.sql).await?;
+            let after = unix_us();
+            let look = (after - before, theirs - i64::midpoint(before, after));
+            best = Some(best.map_or(look, |best| best.min(look)));
+        }
+        let (round_trip, ahead) = best.unwrap_or_default();
+        Ok(if ahead.abs() > round_trip / 2 { ahead } else { 0 })
     }
 
     /// WAL flushes that the probe has caused so far: one a durable commit.
@@ -182,6 +205,11 @@ async fn open_amqp(url: &str) -> Result<Hop, FloorError> {
     let arguments = BasicConsumeArguments::new(&queue, "floor").manual_ack(false).finish();
     let (_, consumer) = channel.basic_consume_rx(arguments).await?;
     Ok(Hop::Amqp(Box::new(Amqp { channel, queue, consumer, _connection: connection })))
+}
+
+fn unix_us() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The times of one measurement, without its warm-up.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::seen::Seen;
 use super::{RunError, load, unless_given_up};
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Clocks};
 use crate::binaries::Binaries;
 use crate::client::Client;
 use crate::cluster::{Cluster, Connections, Faults};
@@ -56,10 +56,10 @@ impl Own<'_> {
     /// Runs a sample, and returns its latency in ms; nothing when a task has come to no end.
     async fn one(&self, number: u64) -> Result<Option<f64>, RunError> {
         let sample = self.load.run_sample(number, self.scenario.tasks_a_sample.into());
-        let (latency, tasks) = unless_given_up(self.faults, sample).await?;
+        let (timed, tasks) = unless_given_up(self.faults, sample).await?;
         let ended = tasks.iter().all(|task| task.outcome.is_ok());
-        self.seen.borrow_mut().take(self.workload, latency, tasks);
-        Ok(ended.then_some(latency.as_secs_f64() * 1e3))
+        self.seen.borrow_mut().take(self.workload, timed, tasks);
+        Ok(ended.then_some(timed.latency().as_secs_f64() * 1e3))
     }
 
     fn difference(&self, pairs: &[(f64, f64)]) -> Option<Difference> {
@@ -146,7 +146,8 @@ impl Other {
             faults = cluster.stop().await;
             let mut connection = database.connect_to_engine().await?;
             let seen = self.seen.take();
-            wrong = audit::examine(&mut connection, &[self.asked(&seen)]).await?.wrong;
+            let asked = [self.asked(&seen)];
+            wrong = audit::examine(&mut connection, &asked, Clocks::UNKNOWN).await?.wrong;
             self.seen.replace(seen);
         }
         Ok(Compared { other: self, difference: own.difference(&pairs), faults, wrong })
@@ -161,10 +162,10 @@ impl Other {
         let own = self.own.as_ref().map(|(cluster, _)| cluster.faults());
         let sample = load.run_sample(number, self.scenario.tasks_a_sample.into());
         let sample = unless_given_up(own.unwrap_or(faults), sample);
-        let (latency, tasks) = unless_given_up(faults, sample).await??;
+        let (timed, tasks) = unless_given_up(faults, sample).await??;
         let ended = tasks.iter().all(|task| task.outcome.is_ok());
         tasks.into_iter().for_each(|task| self.seen.borrow_mut().check(&self.workload, task));
-        Ok(ended.then_some(latency.as_secs_f64() * 1e3))
+        Ok(ended.then_some(timed.latency().as_secs_f64() * 1e3))
     }
 
     /// The tasks that its database has to hold.

@@ -13,9 +13,13 @@ use stepmark_workflow::template::{Source, parse_all, read_bounded};
 use stepmark_workflow::yaml::Diagnostic;
 
 use super::{Scenario, Surroundings, Workflow};
+use crate::statements::Declared;
 
 /// Where the workflow templates lie, below the project's root.
 const TEMPLATES: &str = "fixtures/workflows";
+
+/// The statements that the engine may send, beside the scenarios.
+const STATEMENTS: &str = "statements.json";
 
 /// Why the scenario files cannot be used. Trying again does not help.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,14 @@ pub enum ScenarioError {
         path: PathBuf,
         /// Why it was not.
         error: io::Error,
+    },
+    /// The declared statements are not what they have to be.
+    #[error("{path}: {error}")]
+    Statements {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: serde_json::Error,
     },
     /// A folder has no scenarios.
     #[error("{0}: no *.yaml or *.yml in this folder, nor in its folders tier1, tier2, …")]
@@ -78,9 +90,22 @@ impl fmt::Display for Listed<'_> {
 /// A file is unreadable, or something is wrong with any of them.
 pub fn load_all(root: &Path, folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     let mut scenarios = read_all(root, &files_of(folder)?)?;
+    let declared = declared(&folder.join(STATEMENTS))?.map(Arc::new);
+    scenarios.iter_mut().for_each(|scenario| scenario.declared.clone_from(&declared));
     // Within a tier the longest line comes first: the others are read against it.
     scenarios.sort_by(|a, b| (a.tier, b.sequential_stages).cmp(&(b.tier, a.sequential_stages)));
     Ok(scenarios)
+}
+
+/// The statements that a file declares; nothing where there is no such file.
+fn declared(path: &Path) -> Result<Option<Declared>, ScenarioError> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| ScenarioError::Statements { path: path.to_path_buf(), error }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ScenarioError::Unreadable { path: path.to_path_buf(), error }),
+    }
 }
 
 /// The scenario files of a folder and of its folders `tier1`, `tier2` and so on, by path.

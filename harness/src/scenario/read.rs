@@ -152,6 +152,7 @@ fn read(
         sequential_stages: stages?,
         items: items.flatten(),
         budget: budget.flatten().unwrap_or_default(),
+        declared: None,
         published: published.flatten(),
     })
 }

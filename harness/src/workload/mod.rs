@@ -86,6 +86,11 @@ impl Workload {
         Ok(Workload { inputs, answers })
     }
 
+    /// Tasks that are given these inputs, with one right answer for each.
+    pub fn of_table(inputs: Inputs, answers: Vec<Expected>) -> Workload {
+        Workload { inputs, answers: Answers::Table(answers) }
+    }
+
     /// What the tasks are given.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs

@@ -21,10 +21,21 @@ pub struct Program {
 pub fn bench(name: &str, script: &str) -> Program {
     let mut program = stepmark(name);
     let report = program.folder.join("report");
+    // The scenarios without the list of the engine's statements: the script has others.
+    let scenarios = program.folder.join("scenarios");
+    fs::create_dir_all(&scenarios).unwrap();
+    for tier in fs::read_dir(Path::new(ROOT).join("scenarios")).unwrap() {
+        let tier = tier.unwrap();
+        if tier.file_name().to_str().unwrap().starts_with("tier") {
+            symlink(tier.path(), scenarios.join(tier.file_name())).unwrap();
+        }
+    }
     program
         .command
         .args(["bench", "--scenario", "linear_rust", "--broker", "pgmq"])
         .args(["--samples", "200", "--warmup", "5", "--backend", "process"])
+        .arg("--scenarios")
+        .arg(scenarios)
         .arg("--report")
         .arg(report)
         .env("SCRIPTED_FAULT", script);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use stepmark_harness::audit::{self, Asked};
+use stepmark_harness::audit::{self, Asked, Clocks};
 use stepmark_harness::binaries::Binaries;
 use stepmark_harness::broker::Broker;
 use stepmark_harness::client::Client;
@@ -165,7 +165,7 @@ impl Rig {
         });
         let asked: Vec<Asked<'_>> = asked.collect();
         let mut sql = self.sql().await;
-        let findings = audit::examine(&mut sql, &asked);
+        let findings = audit::examine(&mut sql, &asked, Clocks::UNKNOWN);
         assert_eq!(findings.await.unwrap().wrong, vec![]);
         // Each accepted outcome is applied once, and no step has more than one.
         let steps = self.count("workflow_steps").await;

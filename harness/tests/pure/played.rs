@@ -4,10 +4,11 @@ use serde_json::json;
 use stepmark_harness::broker::Broker;
 use stepmark_harness::floor::{Floor, FloorSummary};
 use stepmark_harness::oracle::{Answer, StepRecord, TaskRecord, Transition};
+use stepmark_harness::plan::Plan;
 use stepmark_harness::recorder::Recorder;
 use stepmark_harness::scenario::{Expected, Oracle, Scenario};
 use stepmark_harness::topology::{On, Without};
-use stepmark_harness::verdict::{Observations, Plan};
+use stepmark_harness::verdict::Observations;
 use stepmark_harness::work::{Accounts, Spread, Work};
 use stepmark_workflow::state::{StepState, TaskState};
 
@@ -19,6 +20,8 @@ pub const PLAN: Plan = Plan {
     without: Without::NONE,
     broker: Broker::Pgmq,
     concurrency: 1,
+    arrivals: None,
+    counts_nested: false,
     warmup: 10,
     samples: 200,
 };
@@ -55,6 +58,7 @@ pub fn record() -> TaskRecord {
             name: format!("linear_step_{n}"),
             state: StepState::Complete,
             result: Some(json!({ "value": value })),
+            parents: vec![],
             transitions: history(&states),
         }
     });
@@ -76,14 +80,19 @@ pub fn answer() -> Answer {
 
 pub fn history<State: Copy>(states: &[State]) -> Vec<Transition<State>> {
     let pairs = states.windows(2).zip(1..);
-    pairs.map(|(pair, sort_key)| Transition { sort_key, from: pair[0], to: pair[1] }).collect()
+    let row = |(pair, sort_key): (&[State], i32)| {
+        let at_us = 1_000 * i64::from(sort_key);
+        Transition { sort_key, from: pair[0], to: pair[1], at_us }
+    };
+    pairs.map(row).collect()
 }
 
 /// A run of `samples` tasks of 5.000 ms, 5.001 ms, … with everything measured.
 pub fn observations(samples: u64) -> Observations {
     let mut recorder = Recorder::new(SystemTime::UNIX_EPOCH);
     for sample in 0..samples {
-        recorder.record(Duration::from_micros(5_000 + sample));
+        let at = Duration::from_millis(6) * u32::try_from(sample).unwrap();
+        recorder.record(at, Duration::from_micros(5_000 + sample));
     }
     let mean = Work {
         step_transitions: Some(16.0),
@@ -100,10 +109,10 @@ pub fn observations(samples: u64) -> Observations {
         http_calls: Some(2.0),
     };
     let each = BTreeMap::from([
-        ("step_transitions", Spread { min: 16.0, p50: 16.0, max: 16.0 }),
-        ("task_transitions", Spread { min: 14.0, p50: 14.0, max: 14.0 }),
-        ("messages", Spread { min: 8.0, p50: 8.0, max: 8.0 }),
-        ("sql_statements", Spread { min: 14.0, p50: 14.0, max: 17.0 }),
+        ("step_transitions".to_owned(), Spread { min: 16.0, p50: 16.0, max: 16.0 }),
+        ("task_transitions".to_owned(), Spread { min: 14.0, p50: 14.0, max: 14.0 }),
+        ("messages".to_owned(), Spread { min: 8.0, p50: 8.0, max: 8.0 }),
+        ("sql_statements".to_owned(), Spread { min: 14.0, p50: 14.0, max: 17.0 }),
     ]);
     let cpu_ms_by_process = BTreeMap::from([
         ("orchestrator-1".to_owned(), Some(4.5)),
@@ -112,15 +121,9 @@ pub fn observations(samples: u64) -> Observations {
     Observations {
         recorder,
         busy: Duration::from_millis(5 * samples),
-        wrong: vec![],
-        unfinished: vec![],
-        faults: vec![],
-        gaps: vec![],
-        notes: vec![],
-        accounts: Accounts { mean, each, cpu_ms_by_process },
+        accounts: Accounts { mean, each, statements: vec![], cpu_ms_by_process },
         floor: FloorSummary::of(vec![round(0.25), round(0.24), round(0.26)]),
-        difference: None,
-        step_time: None,
+        ..Observations::default()
     }
 }
 

@@ -2,14 +2,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stepmark_harness::difference::{Difference, Words};
+use stepmark_harness::plan::Plan;
 use stepmark_harness::report::{
     Disk, Environment, Format, Git, Json, Machine, Markdown, Report, SCHEMA_VERSION, ServerFacts,
     Terminal,
 };
 use stepmark_harness::scenario::{Compare, CompareOn, DifferenceAim, Items};
 use stepmark_harness::step_time::StepTime;
+use stepmark_harness::subject::Subject;
 use stepmark_harness::topology::On;
-use stepmark_harness::verdict::{Observations, Plan, judge};
+use stepmark_harness::verdict::{Observations, judge};
 
 use crate::played::{PLAN, linear, observations};
 
@@ -20,7 +22,7 @@ fn report() -> Report {
     let fault = "worker-rust-1 (pid 7) ended by signal 9".to_owned();
     Report {
         schema_version: SCHEMA_VERSION,
-        stepmark_version: "0.1.0",
+        stepmark_version: "0.1.0".to_owned(),
         created_at: "2026-11-23T12:00:00Z".to_owned(),
         git: Some(Git { revision: "4a38476".to_owned(), dirty: true }),
         source_hash: "0123456789abcdef".to_owned(),
@@ -45,9 +47,10 @@ fn report() -> Report {
             postgres_transport: "unix socket".to_owned(),
             rabbitmq: None,
         },
+        ladders: vec![],
         runs: vec![
-            judge(&linear(), PLAN, &observations(200)),
-            judge(&linear(), PLAN, &Observations::failed(vec![fault])),
+            judge(&Subject::of(&linear(), PLAN), &observations(200)),
+            judge(&Subject::of(&linear(), PLAN), &Observations::failed(vec![fault])),
         ],
         left_out: vec![],
     }
@@ -74,7 +77,7 @@ fn items_and_several_concurrencies_are_told_apart_in_every_table() {
     let under_load = Plan { concurrency: 64, ..PLAN };
     let mut scenario = linear();
     scenario.items = Some(Items { unit: "rows".to_owned(), a_task: 1_000 });
-    report.runs.push(judge(&scenario, under_load, &observations(200)));
+    report.runs.push(judge(&Subject::of(&scenario, under_load), &observations(200)));
     report.runs[2].notes.push("a note".to_owned());
     insta::assert_snapshot!("items.txt", Terminal.render(&report));
     let json = serde_json::to_value(&report.runs[2]).unwrap();
@@ -91,7 +94,7 @@ fn the_ten_instances_and_sizes_of_the_cluster_have_tables_of_their_own() {
     let grid = On::Grid { orchestrators: 2, workers: 4 };
     for (on, concurrency) in [(On::Ten, 1), (grid, 64)] {
         let plan = Plan { on, concurrency, ..PLAN };
-        report.runs.push(judge(&linear(), plan, &observations(200)));
+        report.runs.push(judge(&Subject::of(&linear(), plan), &observations(200)));
     }
     report.left_out.push("ffi_linear_ruby-pgmq was left out: --without ruby".to_owned());
     insta::assert_snapshot!("clusters.txt", Terminal.render(&report));
@@ -119,11 +122,11 @@ fn a_difference_and_a_step_s_time_are_shown_where_they_were_measured() {
         completion_us: 400.0,
     });
     let mut report = report();
-    report.runs = vec![judge(&scenario, PLAN, &seen)];
+    report.runs = vec![judge(&Subject::of(&scenario, PLAN), &seen)];
     insta::assert_snapshot!("difference.txt", Terminal.render(&report));
     // A comparison that could not be made is said.
     seen.difference = None;
-    let without = judge(&scenario, PLAN, &seen);
+    let without = judge(&Subject::of(&scenario, PLAN), &seen);
     assert_eq!(without.notes, ["no FFI overhead: it takes 20 pairs and more"]);
 }
 
@@ -131,7 +134,8 @@ fn a_difference_and_a_step_s_time_are_shown_where_they_were_measured() {
 fn an_invalid_run_has_no_items() {
     let mut scenario = linear();
     scenario.items = Some(Items { unit: "rows".to_owned(), a_task: 1_000 });
-    let report = judge(&scenario, PLAN, &Observations::failed(vec!["a fault".to_owned()]));
+    let report =
+        judge(&Subject::of(&scenario, PLAN), &Observations::failed(vec!["a fault".to_owned()]));
     assert_eq!(report.items, None);
 }
 

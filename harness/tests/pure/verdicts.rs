@@ -2,16 +2,17 @@ use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use stepmark_harness::floor::FloorSummary;
-use stepmark_harness::oracle::Wrong;
+use stepmark_harness::plan::Plan;
 use stepmark_harness::recorder::Recorder;
-use stepmark_harness::verdict::{Plan, Status, judge};
+use stepmark_harness::subject::Subject;
+use stepmark_harness::verdict::{Status, judge};
 use stepmark_harness::work::Spread;
 
 use crate::played::{PLAN, linear, observations, round};
 
 #[test]
 fn a_right_run_in_budget_is_good() {
-    let report = judge(&linear(), PLAN, &observations(1_000));
+    let report = judge(&Subject::of(&linear(), PLAN), &observations(1_000));
     assert_eq!((report.status, report.correct), (Status::Good, true), "{:?}", report.problems);
     assert_eq!(report.latency_ms.p50, Some(5.499));
     assert_eq!(report.latency_commits.p50, Some(5.499 / 0.25));
@@ -20,8 +21,8 @@ fn a_right_run_in_budget_is_good() {
 #[test]
 fn one_wrong_answer_takes_a_run_all_of_its_figures() {
     let mut seen = observations(1_000);
-    seen.wrong.push(("7".to_owned(), Wrong::Lost));
-    let report = judge(&linear(), PLAN, &seen);
+    seen.wrong.push("task 7: the database has lost the task".to_owned());
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!((report.status, report.correct), (Status::Invalid, false));
     assert_eq!(report.problems, ["task 7: the database has lost the task"]);
     let json = serde_json::to_value(&report).unwrap();
@@ -40,7 +41,7 @@ fn a_fault_and_an_unfinished_task_do_the_same() {
             0 => seen.faults.push("worker-rust-1 ended by signal 9".to_owned()),
             _ => seen.unfinished.push("task 3: not finished after 60 s".to_owned()),
         }
-        let report = judge(&linear(), PLAN, &seen);
+        let report = judge(&Subject::of(&linear(), PLAN), &seen);
         assert_eq!((report.status, report.latency_ms.p50), (Status::Invalid, None));
     }
 }
@@ -48,22 +49,22 @@ fn a_fault_and_an_unfinished_task_do_the_same() {
 #[test]
 fn many_wrong_answers_are_counted_and_not_all_spelled_out() {
     let mut seen = observations(10);
-    seen.wrong = (0..1_000).map(|task| (task.to_string(), Wrong::Stray)).collect();
-    let report = judge(&linear(), PLAN, &seen);
+    seen.wrong = (0..1_000).map(|task| format!("task {task}: nobody asked for it")).collect();
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!(report.problems.len(), 6);
     assert_eq!(report.problems[5], "… 1000 wrong answers in all");
 }
 
 #[test]
 fn a_run_without_samples_shows_nothing() {
-    assert_eq!(judge(&linear(), PLAN, &observations(0)).status, Status::Invalid);
+    assert_eq!(judge(&Subject::of(&linear(), PLAN), &observations(0)).status, Status::Invalid);
 }
 
 #[test]
 fn one_task_with_a_message_too_many_breaks_the_budget() {
     let mut seen = observations(1_000);
-    seen.accounts.each.insert("messages", Spread { min: 8.0, p50: 8.0, max: 9.0 });
-    let report = judge(&linear(), PLAN, &seen);
+    seen.accounts.each.insert("messages".to_owned(), Spread { min: 8.0, p50: 8.0, max: 9.0 });
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!(report.status, Status::OverBudget);
     let problem = "budget broken: messages is 8 to 9 where 8 is allowed";
     assert_eq!(report.problems, [problem]);
@@ -76,7 +77,7 @@ fn under_load_the_mean_is_judged_and_the_latency_is_not() {
     seen.accounts.mean.messages = Some(8.001);
     seen.floor = FloorSummary::of(vec![round(0.01)]);
     let under_load = Plan { concurrency: 64, ..PLAN };
-    let report = judge(&linear(), under_load, &seen);
+    let report = judge(&Subject::of(&linear(), under_load), &seen);
     assert_eq!(report.problems, ["budget broken: messages is 8.001 where 8 is allowed"]);
 }
 
@@ -84,7 +85,7 @@ fn under_load_the_mean_is_judged_and_the_latency_is_not() {
 fn a_latency_of_too_many_commits_breaks_the_budget() {
     let mut seen = observations(1_000);
     seen.floor = FloorSummary::of(vec![round(0.125), round(0.12), round(0.125)]);
-    let report = judge(&linear(), PLAN, &seen);
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!(
         report.problems,
         ["budget broken: p50_latency_commits is 43.992 where ≤ 42 is allowed"]
@@ -96,14 +97,16 @@ fn a_latency_of_too_many_commits_breaks_the_budget() {
 fn a_latency_above_the_aim_is_marked_and_not_condemned() {
     let mut seen = observations(1_000);
     seen.floor = FloorSummary::of(vec![round(0.16), round(0.15), round(0.16)]);
-    let report = judge(&linear(), PLAN, &seen);
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!((report.status, report.problems.len()), (Status::Good, 0));
     assert_eq!(
         report.notes.last().unwrap(),
         "the aim is missed: P50 is 34.369 × the durable commit, the scenario aims at 28"
     );
     seen.floor = FloorSummary::of(vec![round(0.25)]);
-    assert!(!judge(&linear(), PLAN, &seen).notes.iter().any(|note| note.contains("aim")));
+    assert!(
+        !judge(&Subject::of(&linear(), PLAN), &seen).notes.iter().any(|note| note.contains("aim"))
+    );
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn what_was_not_measured_makes_a_run_incomplete_and_is_said() {
     seen.accounts.mean.messages = None;
     seen.accounts.each.remove("messages");
     seen.gaps.push("SQL statements were not counted".to_owned());
-    let report = judge(&linear(), PLAN, &seen);
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!((report.status, report.correct), (Status::Incomplete, true));
     assert_eq!(
         report.problems,
@@ -123,7 +126,7 @@ fn what_was_not_measured_makes_a_run_incomplete_and_is_said() {
 #[test]
 fn percentiles_are_given_where_the_samples_carry_them() {
     let carried = |samples| {
-        let latency = judge(&linear(), PLAN, &observations(samples)).latency_ms;
+        let latency = judge(&Subject::of(&linear(), PLAN), &observations(samples)).latency_ms;
         (latency.p95.is_some(), latency.p99.is_some())
     };
     assert_eq!(carried(199), (false, false));
@@ -140,7 +143,7 @@ fn a_floor_that_drifts_is_marked_and_one_that_wobbles_is_not() {
     assert_eq!(drifted.median.commit_ms, Some(0.25));
     let mut seen = observations(1_000);
     seen.floor = drifted;
-    let report = judge(&linear(), PLAN, &seen);
+    let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert!(report.notes[0].contains("drifted"), "{:?}", report.notes);
 }
 
@@ -148,7 +151,7 @@ fn a_floor_that_drifts_is_marked_and_one_that_wobbles_is_not() {
 fn a_histogram_comes_back_from_its_log() {
     let mut recorder = Recorder::new(SystemTime::now());
     for micros in [1_000, 2_000, 70_000_000] {
-        recorder.record(Duration::from_micros(micros));
+        recorder.record(Duration::ZERO, Duration::from_micros(micros));
     }
     let mut log = Vec::new();
     recorder.write_hlog("linear_rust", Duration::from_secs(3), &mut log).unwrap();

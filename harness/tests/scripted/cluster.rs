@@ -24,11 +24,11 @@ const TABLES: &str = "
     CREATE SCHEMA IF NOT EXISTS stepmark;
     CREATE TABLE stepmark.tasks (task_id bigint PRIMARY KEY, task_uuid uuid, state text);
     CREATE TABLE stepmark.workflow_steps (step_id bigint, name text, state text,
-        result jsonb);
+        result jsonb, parents bigint[]);
     CREATE TABLE stepmark.workflow_step_transitions (step_id bigint, sort_key int,
-        from_state text, to_state text);
+        from_state text, to_state text, at timestamptz DEFAULT clock_timestamp());
     CREATE TABLE stepmark.task_transitions (task_id bigint, sort_key int, from_state text,
-        to_state text);
+        to_state text, at timestamptz DEFAULT clock_timestamp());
     CREATE SCHEMA IF NOT EXISTS pgmq;
     CREATE SEQUENCE pgmq.q_stepmark_dispatch_msg_id_seq;
     CREATE SEQUENCE pgmq.q_stepmark_completions_msg_id_seq;";
@@ -60,7 +60,8 @@ const PLAY: &str = "
     ), steps AS (
         INSERT INTO stepmark.workflow_steps
         SELECT $1 << 16 | n - 1, 'linear_step_' || n, 'Complete',
-            jsonb_build_object('value', ($3::text[])[n])
+            jsonb_build_object('value', ($3::text[])[n]),
+            CASE WHEN n = 1 THEN '{}' ELSE ARRAY[$1 << 16 | n - 2] END
         FROM generate_series(1, 4) n
     ), of_steps AS (
         INSERT INTO stepmark.workflow_step_transitions
@@ -170,16 +171,26 @@ async fn play(script: &Script, task_uuid: Uuid, mut results: [String; 4]) -> Res
         results[2] = "1679617".to_owned();
     }
     let extra = i32::from(spoiled("extra_message"));
-    sqlx::query(PLAY)
-        .bind(number.cast_signed())
-        .bind(task_uuid)
-        .bind(&results[..])
-        .bind(&STEP_STATES[..])
-        .bind(&TASK_STATES[..])
-        .bind(spoiled("audit_gap"))
-        .bind(4 + extra)
-        .execute(&script.pool)
-        .await?;
+    if script.fault == "extra_select" {
+        sqlx::query("SELECT count(*) FROM stepmark.tasks").execute(&script.pool).await?;
+    }
+    let gap = spoiled("audit_gap");
+    let written = |messages| {
+        sqlx::query(PLAY)
+            .bind(number.cast_signed())
+            .bind(task_uuid)
+            .bind(results.to_vec())
+            .bind(&STEP_STATES[..])
+            .bind(&TASK_STATES[..])
+            .bind(gap)
+            .bind(messages)
+    };
+    if script.fault == "statement_twice" {
+        let mut taken_back = script.pool.begin().await?;
+        written(0).execute(&mut *taken_back).await?;
+        taken_back.rollback().await?;
+    }
+    written(4 + extra).execute(&script.pool).await?;
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Breakdown, Distribution};
-use crate::difference::Interval;
 use crate::floor::FloorSummary;
 use crate::recorder::LatencyMs;
+use crate::statistics::Interval;
 use crate::step_time::StepTime;
 use crate::work::{Spread, Work};
 
@@ -219,7 +219,7 @@ impl Run {
     pub fn name(&self) -> String {
         let mut name = format!("{}-{}", self.scenario, self.broker);
         match self.rate {
-            Some(rate) => name += &format!("-{}-{}", self.arrivals(), rate.asked_per_s),
+            Some(rate) => name += &format!("-{}ps", rate.asked_per_s),
             None if self.concurrency != 1 => name += &format!("-{}", self.concurrency),
             None => {}
         }

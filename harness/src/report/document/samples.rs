@@ -72,39 +72,3 @@ pub struct Stall {
     /// P99 as it would be with the tasks that were not started, in milliseconds.
     pub p99_ms: f64,
 }
-
-impl Distribution {
-    /// What the samples show besides their size, a sentence each.
-    #[must_use]
-    pub fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if let Some(Drift { first_tenth_ratio, second_half_ratio, starts_cold, goes_on }) =
-            self.drift
-        {
-            if starts_cold {
-                remarks.push(format!(
-                    "starts cold: the median of the first tenth is {first_tenth_ratio:.2} × that \
-                     of the rest"
-                ));
-            }
-            if goes_on {
-                remarks.push(format!(
-                    "drifts: the median of the second half is {second_half_ratio:.2} × that of \
-                     the first"
-                ));
-            }
-        }
-        remarks.extend(self.comb.map(|Comb { period_ms, teeth }| {
-            format!(
-                "a comb: latencies gather at {teeth} multiples of {period_ms} ms, as a poll has it"
-            )
-        }));
-        remarks.extend(self.hidden_stall.map(|Stall { longest_ms, p99_ms }| {
-            format!(
-                "a stall of {longest_ms:.1} ms that a closed loop hides: with the tasks that it \
-                 kept from starting, P99 would be {p99_ms:.1} ms"
-            )
-        }));
-        remarks
-    }
-}

@@ -128,13 +128,11 @@ fn head(no: usize, run: &Run) -> Markup {
 }
 
 fn remarks(run: &Run) -> Markup {
-    let seen = run.distribution.as_ref().map(|it| it.remarks()).unwrap_or_default();
     html! {
-        @if !run.problems.is_empty() || !run.notes.is_empty() || !seen.is_empty() {
+        @if !run.problems.is_empty() || !run.notes.is_empty() {
             ul.remarks {
                 @for problem in &run.problems { li { strong { "Problem: " } (problem) } }
-                @for remark in &seen { li { strong { "In the samples: " } (remark) } }
-                @for note in run.notes.iter().filter(|note| !seen.contains(note)) { li { (note) } }
+                @for note in &run.notes { li { (note) } }
             }
         }
     }

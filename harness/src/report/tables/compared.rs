@@ -1,8 +1,8 @@
 //! What runs cost more than others, and a step's time in its worker.
 
 use super::{Cell, Place, Table, which};
-use crate::difference::Interval;
 use crate::report::document::{Document, Run};
+use crate::statistics::Interval;
 
 pub(super) fn differences(document: &Document) -> Table {
     let header = [

@@ -1,0 +1,185 @@
+//! `stepmark ladder`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::bench::rate;
+use super::{ENVIRONMENT, EnvironmentArgs, GOOD, INVALID, complain, interrupted};
+use super::{latest_link, new_folder, root};
+use crate::arrivals::{Arrivals, Spacing};
+use crate::binaries::BinariesError;
+use crate::broker::Broker;
+use crate::ladder::{Ladder, Rung, knee, why_stop};
+use crate::measurement::{Measurement, RunError};
+use crate::plan::Plan;
+use crate::report::{Format, Terminal};
+use crate::scenario::{self, Scenario};
+use crate::suite::{Suite, SuiteError};
+use crate::topology::{On, Without};
+
+/// Flags of `stepmark ladder`.
+#[derive(Debug, Args)]
+pub(super) struct LadderArgs {
+    /// The scenario.
+    #[arg(long, value_name = "NAME", default_value = "linear_rust")]
+    scenario: String,
+    /// The broker that messages travel through.
+    #[arg(long, value_enum, default_value = "pgmq")]
+    broker: Broker,
+    /// The cluster, as `stepmark bench` has it.
+    #[arg(long, value_name = "CLUSTER", default_value_t = On::Own)]
+    topology: On,
+    /// The rate of the lowest rung, in tasks a second.
+    #[arg(long, value_name = "PER_S", default_value_t = 50.0, value_parser = rate)]
+    from: f64,
+    /// How much higher each rung is than the one below.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.25, value_parser = growth)]
+    growth: f64,
+    /// How long tasks begin on each rung, in seconds; there are 200 tasks at least.
+    #[arg(long, value_name = "S", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// How the tasks lie in time.
+    #[arg(long, value_enum, default_value = "poisson")]
+    arrivals: Spacing,
+    /// Tasks before the lowest rung, checked like the others.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    warmup: u64,
+    /// Where the report goes [default: a new folder in reports/runs, with reports/latest as a
+    /// link to it].
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// The folder with the scenarios [default: scenarios].
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+/// The fewest tasks of a rung: they carry a P95.
+const SAMPLES_MIN: f64 = 200.0;
+
+fn growth(text: &str) -> Result<f64, String> {
+    let growth: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    let is_one = (1.01..=10.0).contains(&growth);
+    is_one.then_some(growth).ok_or_else(|| "a factor is 1.01 to 10".to_owned())
+}
+
+pub(super) async fn run(args: LadderArgs) -> u8 {
+    let root = root();
+    let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
+    let scenarios = scenario::load_all(&root, &folder)
+        .and_then(|all| scenario::select(all, None, std::slice::from_ref(&args.scenario)));
+    let scenario = match scenarios {
+        Ok(mut scenarios) => scenarios.remove(0),
+        Err(error) => return complain(INVALID, &error),
+    };
+    let report_folder = args.report.clone().unwrap_or_else(|| new_folder(&root));
+    let plan = Plan {
+        on: args.topology,
+        without: Without::NONE,
+        broker: args.broker,
+        concurrency: 1,
+        arrivals: Some(Arrivals { rate_per_s: args.from, spacing: args.arrivals }),
+        counts_nested: false,
+        warmup: args.warmup,
+        samples: 0,
+    };
+    let opened = tokio::select! {
+        opened = open(&args, &scenario, plan, &report_folder) => opened,
+        () = interrupted() => return complain(INVALID, &"interrupted before the first rung"),
+    };
+    let mut suite = match opened {
+        Ok(suite) => suite,
+        Err(error @ SuiteError::Binaries(BinariesError::Runtime(_))) => {
+            return complain(INVALID, &error);
+        }
+        Err(error) => return complain(ENVIRONMENT, &error),
+    };
+    let climbed = tokio::select! {
+        climbed = climb(&mut suite, &args, &scenario, plan) => climbed.map_err(|error| {
+            let code = if error.is_of_the_environment() { ENVIRONMENT } else { INVALID };
+            (code, error.to_string())
+        }),
+        () = interrupted() => Err((INVALID, "interrupted: there is no ladder".to_owned())),
+    };
+    let report = match suite.close().await {
+        Ok(report) => report,
+        Err(error) => return complain(ENVIRONMENT, &error),
+    };
+    println!("\n{}", Terminal.render(&report));
+    if args.report.is_none()
+        && let Err(error) = latest_link(&root, &report_folder)
+    {
+        return complain(ENVIRONMENT, &format!("cannot make reports/latest: {error}"));
+    }
+    println!("report: {}", report_folder.display());
+    match climbed {
+        Err((code, why)) => complain(code, &why),
+        Ok(()) if report.ladders.is_empty() => report.exit_code(),
+        Ok(()) => GOOD,
+    }
+}
+
+async fn open(
+    args: &LadderArgs,
+    scenario: &Scenario,
+    plan: Plan,
+    folder: &std::path::Path,
+) -> Result<Suite, SuiteError> {
+    let (environment, languages) = (args.environment.clone(), plan.languages(scenario));
+    let binaries = tokio::task::spawn_blocking(move || environment.binaries(&languages)).await;
+    let binaries =
+        binaries.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    Suite::open(binaries, args.environment.choice().await?, folder).await
+}
+
+/// Climbs until there is no need to go on, and takes the ladder into the report.
+async fn climb(
+    suite: &mut Suite,
+    args: &LadderArgs,
+    scenario: &Scenario,
+    plan: Plan,
+) -> Result<(), RunError> {
+    println!("{} on {}: cluster, warm-up, floor", scenario.name, plan.broker.name());
+    let mut run = suite.start(scenario, plan).await?;
+    match rungs(&mut run, args).await {
+        Ok((rungs, why_stopped)) => {
+            let knee_per_s = knee(&rungs).map(|rung| rung.asked_per_s);
+            let ladder = Ladder {
+                scenario: scenario.name.clone(),
+                broker: plan.broker,
+                on: plan.on.to_string(),
+                rungs,
+                knee_per_s,
+                why_stopped,
+            };
+            suite.finish_ladder(scenario, plan, run, ladder).await;
+            Ok(())
+        }
+        Err(error) => {
+            suite.abandon(scenario, plan, run, &error).await;
+            Err(error)
+        }
+    }
+}
+
+async fn rungs(run: &mut Measurement, args: &LadderArgs) -> Result<(Vec<Rung>, String), RunError> {
+    let mut rungs = Vec::new();
+    let mut rate_per_s = args.from;
+    loop {
+        let samples = (rate_per_s * f64::from(args.seconds)).max(SAMPLES_MIN) as u64;
+        let arrivals = Arrivals { rate_per_s, spacing: args.arrivals };
+        let rung = run.climb(arrivals, samples).await?;
+        println!(
+            "{:>9.1}/s  achieved {:>8.1}/s  P50 {:>8.2} ms  P95 {:>8.2} ms",
+            rung.asked_per_s, rung.achieved_per_s, rung.p50_ms, rung.p95_ms
+        );
+        rungs.push(rung);
+        if let Some(why) = why_stop(&rungs) {
+            return Ok((rungs, why));
+        }
+        rate_per_s *= args.growth;
+    }
+}

@@ -1,0 +1,48 @@
+//! `stepmark report`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{ENVIRONMENT, INVALID, complain};
+use crate::raw::{RawError, RawRun};
+use crate::report::{Format, Report, SCHEMA_VERSION, Terminal};
+
+/// Flags of `stepmark report`.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The report's folder.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(super) fn run(args: &ReportArgs) -> u8 {
+    let report = match read(&args.folder) {
+        Ok(report) => report,
+        Err(error) => return complain(INVALID, &error),
+    };
+    if let Err((path, error)) = report.write(&args.folder) {
+        return complain(ENVIRONMENT, &format!("{}: {error}", path.display()));
+    }
+    println!("{}", Terminal.render(&report));
+    report.exit_code()
+}
+
+/// The report of a folder: the machine and the servers as its `report.json` tells them, and the
+/// runs judged anew by what they saw.
+pub(super) fn read(folder: &Path) -> Result<Report, RawError> {
+    let path = folder.join("report.json");
+    let malformed = |why| RawError::Malformed { path: path.clone(), why };
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|error| RawError::File { path: path.clone(), error })?;
+    let mut report: Report =
+        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    if report.schema_version != SCHEMA_VERSION {
+        let version = report.schema_version;
+        let why = format!("it is of schema {version}, and this stepmark reads {SCHEMA_VERSION}");
+        return Err(malformed(why));
+    }
+    let raw = RawRun::read_all(folder)?;
+    report.runs = raw.iter().map(RawRun::report).collect();
+    Ok(report)
+}

@@ -1,0 +1,9 @@
+//! What samples say and how sure it is. Pure: values in, figures out.
+
+mod comb;
+mod drift;
+mod quantile;
+
+pub use comb::{Comb, comb};
+pub use drift::{Drift, drift};
+pub use quantile::{Ends, Interval, interval, median_interval, quantile_of_sorted, ranks};
