@@ -23,7 +23,8 @@ pub(super) enum ScenarioCommand {
     /// List scenarios: what each runs, what its tasks are given, where the right answers come from.
     List(Paths),
     /// Print scenarios/statements.json as the runs of a report call for it: what the engine has
-    /// sent in them, and how often; and its other statements, which are rare. Take a report of `stepmark bench --nested-statements`.
+    /// sent in them, and how often; and its other statements, which are rare. Take a report of
+    /// `stepmark bench --nested-statements`.
     Statements {
         /// The report's folder.
         #[arg(value_name = "DIR")]

@@ -41,8 +41,8 @@ pub struct DeclaredStatement {
     /// Whether a function runs it.
     #[serde(default)]
     pub is_nested: bool,
-    /// Calls for each message, at most, with one task at a time, one orchestrator and one worker, by
-    /// broker. On a broker that is not there, the statement is not sent.
+    /// Calls for each message, at most, with one task at a time, one orchestrator and one worker,
+    /// by broker. On a broker that is not there, the statement is not sent.
     pub calls_a_message_max: BTreeMap<String, f64>,
 }
 
