@@ -1,5 +1,7 @@
 //! The brokers that the engine's messages travel through.
 
+use std::fmt::{self, Display};
+
 use serde::{Deserialize, Serialize};
 
 /// A provider of the engine's messages.
@@ -19,5 +21,11 @@ impl Broker {
             Broker::Pgmq => "pgmq",
             Broker::Rabbitmq => "rabbitmq",
         }
+    }
+}
+
+impl Display for Broker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }

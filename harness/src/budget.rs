@@ -1,16 +1,16 @@
 //! Compares what a task cost with what its scenario allows.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
 use crate::scenario::{Bound, Budget, LatencyBound};
 use crate::work::Accounts;
 
 /// One line of the budget.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BudgetLine {
     /// What is counted.
-    pub name: &'static str,
+    pub name: String,
     /// What is allowed, for people.
     pub allowed: String,
     /// What was measured, for people.
@@ -91,7 +91,7 @@ fn line(name: &'static str, bound: Bound, measured: Option<(f64, f64)>) -> Budge
         Some((low, high)) if low == high => figure(low),
         Some((low, high)) => format!("{} to {}", figure(low), figure(high)),
     };
-    BudgetLine { name, allowed: allowed(bound), measured, kept }
+    BudgetLine { name: name.to_owned(), allowed: allowed(bound), measured, kept }
 }
 
 fn allowed(bound: Bound) -> String {

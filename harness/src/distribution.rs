@@ -1,6 +1,6 @@
 //! How the latencies of a run spread, how sure their percentiles are, and what is odd about them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::recorder::Recorder;
 use crate::statistics::{Comb, Drift, Ends, comb, drift};
@@ -10,7 +10,7 @@ use crate::statistics::{Comb, Drift, Ends, comb, drift};
 const HIDDEN_RATIO_MAX: f64 = 2.0;
 
 /// The spread of a run's latencies.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Confidence intervals of 95 % of the percentiles, in milliseconds, by order statistics.
     pub interval_ms: LatencyIntervals,
@@ -28,7 +28,7 @@ pub struct Distribution {
 }
 
 /// Confidence intervals by percentile; null where the samples don't carry it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencyIntervals {
     /// Of the median.
     pub p50: Option<Ends>,
@@ -40,7 +40,7 @@ pub struct LatencyIntervals {
 
 /// What a closed loop does not see (coordinated omission): while one task stalls, those that would
 /// have come in the meantime are not begun, and their latencies are not there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HiddenStall {
     /// The longest latency, in milliseconds.
     pub longest_ms: f64,

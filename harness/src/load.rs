@@ -136,8 +136,8 @@ impl Load<'_> {
     }
 
     /// Runs samples in an open loop: each begins when it is due, or, where that is not possible, as
-    /// soon as it is. The other concurrency is not looked at. No more are begun once a task has
-    /// come to no end.
+    /// soon as it is. The concurrency is not looked at. No more are begun once a task has come to no
+    /// end; those under way are waited for.
     pub async fn drive_open(
         &self,
         arrivals: Arrivals,
@@ -148,14 +148,13 @@ impl Load<'_> {
         let mut due = pace(arrivals, numbers);
         let mut under_way = FuturesUnordered::new();
         let (mut first_due, mut last_begun, mut last_ended) = (None, None, None);
-        let mut is_spoiled = false;
+        let mut is_over = false;
         loop {
             tokio::select! {
                 biased;
-                next = due.recv(), if !is_spoiled && under_way.len() < UNDER_WAY_MAX => {
+                next = due.recv(), if !is_over && under_way.len() < UNDER_WAY_MAX => {
                     let Some((number, due_at)) = next else {
-                        // None are to come; those under way are waited for.
-                        is_spoiled = true;
+                        is_over = true;
                         continue;
                     };
                     first_due.get_or_insert(due_at);
@@ -164,7 +163,7 @@ impl Load<'_> {
                 }
                 Some((timed, tasks)) = under_way.next() => {
                     last_ended = last_ended.max(Some(timed.ended));
-                    is_spoiled |= tasks.iter().any(|task| task.outcome.is_err());
+                    is_over |= tasks.iter().any(|task| task.outcome.is_err());
                     on_end(timed, tasks);
                 }
                 else => break,

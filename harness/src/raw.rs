@@ -43,7 +43,7 @@ pub enum RawError {
         error: io::Error,
     },
     /// A file has something else in it.
-    #[error("{path}: no raw data of a run: {why}")]
+    #[error("{path}: {why}")]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -67,7 +67,7 @@ impl Observations {
 }
 
 /// What is said about a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Every answer right, everything measured, in budget.
@@ -81,7 +81,7 @@ pub enum Status {
 }
 
 /// One run in the report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunReport {
     /// The scenario's name.
     pub scenario: String,
@@ -137,6 +137,7 @@ pub struct RunReport {
     /// Spreads of the counts that were taken task by task.
     pub work_each: BTreeMap<String, Spread>,
     /// The engine's SQL by its texts.
+    #[serde(default)]
     pub statements: Vec<StatementCalls>,
     /// CPU milliseconds a task by process.
     pub cpu_ms_by_process: BTreeMap<String, Option<f64>>,
@@ -155,7 +156,7 @@ pub struct RunReport {
 }
 
 /// An open loop's rate.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RateReport {
     /// Tasks a second that were asked for.
     pub asked_per_s: f64,
@@ -203,7 +204,7 @@ impl RateReport {
 }
 
 /// Throughput in what tasks consist of.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemsRate {
     /// What is counted, in the plural.
     pub unit: String,
@@ -212,7 +213,7 @@ pub struct ItemsRate {
 }
 
 /// The published figures, which come from other hardware.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reference {
     /// The label that they are shown with.
     pub label: String,

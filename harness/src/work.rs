@@ -35,6 +35,26 @@ pub struct Work {
     pub http_calls: Option<f64>,
 }
 
+impl Work {
+    /// Every figure by its name.
+    pub fn figures(&self) -> [(&'static str, Option<f64>); 12] {
+        [
+            ("step_transitions", self.step_transitions),
+            ("task_transitions", self.task_transitions),
+            ("messages", self.messages),
+            ("dependency_evaluations", self.dependency_evaluations),
+            ("sql_statements", self.sql_statements),
+            ("commits", self.commits),
+            ("wal_flushes", self.wal_flushes),
+            ("wal_bytes", self.wal_bytes),
+            ("cpu_ms", self.cpu_ms),
+            ("file_reads", self.file_reads),
+            ("file_read_bytes", self.file_read_bytes),
+            ("http_calls", self.http_calls),
+        ]
+    }
+}
+
 /// How a count spreads over the tasks of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {

@@ -5,6 +5,8 @@ mod gather;
 mod path;
 mod summary;
 
+use std::fmt::{self, Display};
+
 use serde::{Deserialize, Serialize};
 use stepmark_workflow::state::StepState;
 
@@ -74,6 +76,12 @@ impl Segment {
             StepState::WaitingForRetry => Some(Segment::Retry),
             _ => None,
         }
+    }
+}
+
+impl Display for Segment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::path::{Piece, critical_path};
 use super::{RunTimes, Segment, TaskTimes};
@@ -16,7 +16,7 @@ const BARS_MAX: usize = 400;
 const STEPS_MAX: usize = 200;
 
 /// Where the time of a run's tasks goes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
     /// The tasks that it is made of.
     pub tasks: usize,
@@ -32,7 +32,7 @@ pub struct Breakdown {
 }
 
 /// A segment of the critical path: what all its pieces in a task take together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SegmentTime {
     /// The segment.
     pub segment: Segment,
@@ -45,7 +45,7 @@ pub struct SegmentTime {
 }
 
 /// A step by its name: medians over the tasks that have run it, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepTimes {
     /// The step's name.
     pub step: String,
@@ -66,10 +66,10 @@ pub struct StepTimes {
 }
 
 /// One task, piece by piece.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waterfall {
     /// Which task of the run: `P50` or `P99`.
-    pub of: &'static str,
+    pub of: String,
     /// Its latency, in milliseconds.
     pub latency_ms: f64,
     /// Its pieces by their beginning.
@@ -77,7 +77,7 @@ pub struct Waterfall {
 }
 
 /// A bar of a waterfall.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bar {
     /// The step's name; nothing for the client's own two ends.
     pub step: Option<String>,
@@ -89,6 +89,16 @@ pub struct Bar {
     pub to_ms: f64,
     /// Whether the end of the task waited for it.
     pub on_path: bool,
+}
+
+impl Breakdown {
+    /// The segment that takes most of the time, and its place among the segments.
+    pub fn slowest(&self) -> Option<(usize, &SegmentTime)> {
+        let by_share = |a: &(usize, &SegmentTime), b: &(usize, &SegmentTime)| {
+            a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0))
+        };
+        self.segments.iter().enumerate().max_by(by_share)
+    }
 }
 
 /// Sums up a run; nothing where no task has run a step.
@@ -193,7 +203,7 @@ fn waterfalls(times: &RunTimes, paths: &[(&TaskTimes, Vec<Piece>)]) -> Vec<Water
     wanted.into_iter().map(|(of, (task, way))| waterfall(times, of, task, way)).collect()
 }
 
-fn waterfall(times: &RunTimes, of: &'static str, task: &TaskTimes, way: &[Piece]) -> Waterfall {
+fn waterfall(times: &RunTimes, of: &str, task: &TaskTimes, way: &[Piece]) -> Waterfall {
     let name = |place: usize| {
         let step = task.steps.get(place)?;
         times.names.get(step.name as usize).cloned()
@@ -214,7 +224,7 @@ fn waterfall(times: &RunTimes, of: &'static str, task: &TaskTimes, way: &[Piece]
     let beside: Vec<Bar> = beside.take(BARS_MAX).map(|piece| bar(&piece, false)).collect();
     let mut bars: Vec<Bar> = way.iter().map(|piece| bar(piece, true)).chain(beside).collect();
     bars.sort_by(|a, b| a.from_ms.total_cmp(&b.from_ms));
-    Waterfall { of, latency_ms: ms(task.ended_us), bars }
+    Waterfall { of: of.to_owned(), latency_ms: ms(task.ended_us), bars }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -269,7 +279,8 @@ mod tests {
             ("second", &["first".to_owned()][..])
         );
         assert_eq!((second.on_path, second.claim_ms), (1.0, 0.1));
-        let shown: Vec<_> = found.waterfalls.iter().map(|w| (w.of, w.latency_ms)).collect();
+        let shown: Vec<_> =
+            found.waterfalls.iter().map(|w| (w.of.as_str(), w.latency_ms)).collect();
         assert_eq!(shown, [("P50", 1.99), ("P99", 2.48)]);
         assert_eq!(found.waterfalls[0].bars.len(), 9);
     }

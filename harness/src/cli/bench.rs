@@ -1,21 +1,19 @@
 //! `stepmark bench`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
-use super::{latest_link, new_folder, root};
+use super::{root, session::Place};
 use crate::arrivals::{Arrivals, Spacing};
-use crate::binaries::BinariesError;
 use crate::broker::Broker;
 use crate::language::Language;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::report::{Format, Terminal};
 use crate::scenario::{self, Scenario};
-use crate::suite::{Suite, SuiteError};
+use crate::suite::Suite;
 use crate::topology::{On, Without};
 
 /// Flags of `stepmark bench`.
@@ -195,16 +193,10 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(INVALID, &error),
     };
-    let report_folder = args.report.clone().unwrap_or_else(|| new_folder(&root));
-    let mut suite = tokio::select! {
-        suite = open(&args, &scenarios, &report_folder) => match suite {
-            Ok(suite) => suite,
-            Err(error @ SuiteError::Binaries(BinariesError::Runtime(_))) => {
-                return complain(INVALID, &error);
-            }
-            Err(error) => return complain(ENVIRONMENT, &error),
-        },
-        () = interrupted() => return complain(INVALID, &"interrupted before the first run"),
+    let place = Place::of(&root, args.report.as_ref());
+    let mut suite = match place.open(&args.environment, args.languages(&scenarios)).await {
+        Ok(suite) => suite,
+        Err(code) => return code,
     };
     let finished = tokio::select! {
         finished = measure(&mut suite, &args, &scenarios) => {
@@ -212,20 +204,10 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
         }
         () = interrupted() => Err(BrokenOff::Interrupted),
     };
-    let report = match suite.close().await {
+    let report = match place.close(suite).await {
         Ok(report) => report,
-        Err(error) => return complain(ENVIRONMENT, &error),
+        Err(code) => return code,
     };
-    if !report.runs.is_empty() {
-        println!("\n{}", Terminal.render(&report));
-    }
-    if args.report.is_none()
-        && !report.runs.is_empty()
-        && let Err(error) = latest_link(&root, &report_folder)
-    {
-        return complain(ENVIRONMENT, &format!("cannot make reports/latest: {error}"));
-    }
-    println!("report: {}", report_folder.display());
     match finished {
         Ok(()) => report.exit_code(),
         Err(BrokenOff::Interrupted) => {
@@ -233,18 +215,6 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
         }
         Err(BrokenOff::Environment(why)) => complain(ENVIRONMENT, &why),
     }
-}
-
-async fn open(
-    args: &BenchArgs,
-    scenarios: &[Scenario],
-    folder: &Path,
-) -> Result<Suite, SuiteError> {
-    let (environment, languages) = (args.environment.clone(), args.languages(scenarios));
-    let binaries = tokio::task::spawn_blocking(move || environment.binaries(&languages)).await;
-    let binaries =
-        binaries.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    Suite::open(binaries, args.environment.choice().await?, folder).await
 }
 
 /// Runs every scenario on every broker at every concurrency. An error is one of the environment.

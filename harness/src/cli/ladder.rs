@@ -6,16 +6,14 @@ use clap::Args;
 
 use super::bench::rate;
 use super::{ENVIRONMENT, EnvironmentArgs, GOOD, INVALID, complain, interrupted};
-use super::{latest_link, new_folder, root};
+use super::{root, session::Place};
 use crate::arrivals::{Arrivals, Spacing};
-use crate::binaries::BinariesError;
 use crate::broker::Broker;
 use crate::ladder::{Ladder, Rung, knee, why_stop};
 use crate::measurement::{Measurement, RunError};
 use crate::plan::Plan;
-use crate::report::{Format, Terminal};
 use crate::scenario::{self, Scenario};
-use crate::suite::{Suite, SuiteError};
+use crate::suite::Suite;
 use crate::topology::{On, Without};
 
 /// Flags of `stepmark ladder`.
@@ -75,7 +73,6 @@ pub(super) async fn run(args: LadderArgs) -> u8 {
         Ok(mut scenarios) => scenarios.remove(0),
         Err(error) => return complain(INVALID, &error),
     };
-    let report_folder = args.report.clone().unwrap_or_else(|| new_folder(&root));
     let plan = Plan {
         on: args.topology,
         without: Without::NONE,
@@ -86,16 +83,10 @@ pub(super) async fn run(args: LadderArgs) -> u8 {
         warmup: args.warmup,
         samples: 0,
     };
-    let opened = tokio::select! {
-        opened = open(&args, &scenario, plan, &report_folder) => opened,
-        () = interrupted() => return complain(INVALID, &"interrupted before the first rung"),
-    };
-    let mut suite = match opened {
+    let place = Place::of(&root, args.report.as_ref());
+    let mut suite = match place.open(&args.environment, plan.languages(&scenario)).await {
         Ok(suite) => suite,
-        Err(error @ SuiteError::Binaries(BinariesError::Runtime(_))) => {
-            return complain(INVALID, &error);
-        }
-        Err(error) => return complain(ENVIRONMENT, &error),
+        Err(code) => return code,
     };
     let climbed = tokio::select! {
         climbed = climb(&mut suite, &args, &scenario, plan) => climbed.map_err(|error| {
@@ -104,35 +95,15 @@ pub(super) async fn run(args: LadderArgs) -> u8 {
         }),
         () = interrupted() => Err((INVALID, "interrupted: there is no ladder".to_owned())),
     };
-    let report = match suite.close().await {
+    let report = match place.close(suite).await {
         Ok(report) => report,
-        Err(error) => return complain(ENVIRONMENT, &error),
+        Err(code) => return code,
     };
-    println!("\n{}", Terminal.render(&report));
-    if args.report.is_none()
-        && let Err(error) = latest_link(&root, &report_folder)
-    {
-        return complain(ENVIRONMENT, &format!("cannot make reports/latest: {error}"));
-    }
-    println!("report: {}", report_folder.display());
     match climbed {
         Err((code, why)) => complain(code, &why),
         Ok(()) if report.ladders.is_empty() => report.exit_code(),
         Ok(()) => GOOD,
     }
-}
-
-async fn open(
-    args: &LadderArgs,
-    scenario: &Scenario,
-    plan: Plan,
-    folder: &std::path::Path,
-) -> Result<Suite, SuiteError> {
-    let (environment, languages) = (args.environment.clone(), plan.languages(scenario));
-    let binaries = tokio::task::spawn_blocking(move || environment.binaries(&languages)).await;
-    let binaries =
-        binaries.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    Suite::open(binaries, args.environment.choice().await?, folder).await
 }
 
 /// Climbs until there is no need to go on, and takes the ladder into the report.

@@ -12,6 +12,7 @@ mod report;
 mod root;
 mod scenario;
 mod selftest;
+mod session;
 mod task;
 mod up;
 mod workflow;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{ENVIRONMENT, INVALID, complain};
 use crate::raw::{RawError, RawRun};
-use crate::report::{Format, Report, SCHEMA_VERSION, Terminal};
+use crate::report::{Format, Report, Terminal};
 
 /// Flags of `stepmark report`.
 #[derive(Debug, Args)]
@@ -32,16 +32,11 @@ pub(super) fn run(args: &ReportArgs) -> u8 {
 /// runs judged anew by what they saw.
 pub(super) fn read(folder: &Path) -> Result<Report, RawError> {
     let path = folder.join("report.json");
-    let malformed = |why| RawError::Malformed { path: path.clone(), why };
     let text = std::fs::read_to_string(&path);
     let text = text.map_err(|error| RawError::File { path: path.clone(), error })?;
-    let mut report: Report =
-        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-    if report.schema_version != SCHEMA_VERSION {
-        let version = report.schema_version;
-        let why = format!("it is of schema {version}, and this stepmark reads {SCHEMA_VERSION}");
-        return Err(malformed(why));
-    }
+    let report = Report::parse(&text);
+    let mut report =
+        report.map_err(|error| RawError::Malformed { path, why: error.to_string() })?;
     let raw = RawRun::read_all(folder)?;
     report.runs = raw.iter().map(RawRun::report).collect();
     Ok(report)

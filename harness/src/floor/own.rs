@@ -1,7 +1,7 @@
 //! The floor as a model: what a scenario would take here, if nothing were done but what durability
 //! and dispatch call for, each at the price that was measured in the same run.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Floor;
 use crate::recorder::LatencyMs;
@@ -12,7 +12,7 @@ use crate::recorder::LatencyMs;
 /// - SQL round trips: 2 s - 1. A claim and an evaluation a stage; the last evaluation is the
 ///   commit of the task's end.
 /// - HTTP round trips: 2. The request, and the wait for the end.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OwnFloor {
     /// Durable commits on the critical path.
     pub commits: u32,

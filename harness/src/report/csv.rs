@@ -1,7 +1,10 @@
 //! `report.csv`: a row a run, for spreadsheets and notebooks.
 
 use super::Format;
-use super::document::{Bounds, Distribution, Document, IntervalsMs, Run, Status};
+use crate::distribution::{Distribution, LatencyIntervals};
+use crate::report::Report;
+use crate::statistics::Ends;
+use crate::verdict::{RunReport, Status};
 
 /// CSV as RFC 4180 has it, with a header. What was not measured is empty; units are in the names.
 #[derive(Debug)]
@@ -12,11 +15,11 @@ impl Format for Csv {
         Some("report.csv")
     }
 
-    fn render_document(&self, document: &Document) -> String {
+    fn render(&self, report: &Report) -> String {
         let mut writer = ::csv::Writer::from_writer(Vec::new());
         let invariant = "every row has as many fields as the header, and memory takes them all";
         writer.write_record(COLUMNS.iter().map(|(name, _)| *name)).expect(invariant);
-        for run in &document.runs {
+        for run in &report.runs {
             let row = COLUMNS.iter().map(|(_, field)| field(run).unwrap_or_default());
             writer.write_record(row).expect(invariant);
         }
@@ -25,20 +28,20 @@ impl Format for Csv {
     }
 }
 
-type Field = fn(&Run) -> Option<String>;
+type Field = fn(&RunReport) -> Option<String>;
 
 #[rustfmt::skip] // a line a column
 const COLUMNS: &[(&str, Field)] = &[
     ("scenario", |run| Some(run.scenario.clone())),
     ("tier", |run| text(run.tier)),
-    ("broker", |run| Some(run.broker.clone())),
+    ("broker", |run| text(run.broker)),
     ("cluster", |run| Some(run.on.clone())),
     ("mode", |run| Some(run.mode.clone())),
     ("concurrency", |run| text(run.concurrency)),
     ("asked_per_s", |run| text(run.rate?.asked_per_s)),
-    ("offered_per_s", |run| text(run.rate?.offered_per_s?)),
-    ("achieved_per_s", |run| text(run.rate?.achieved_per_s?)),
-    ("late_ms_p99", |run| text(run.rate?.late_ms_p99?)),
+    ("offered_per_s", |run| text(run.rate?.offered_per_s)),
+    ("achieved_per_s", |run| text(run.rate?.achieved_per_s)),
+    ("late_ms_p99", |run| text(run.rate?.late_ms_p99)),
     ("is_short", |run| text(run.rate?.is_short)),
     ("tasks_a_sample", |run| text(run.tasks_a_sample)),
     ("samples", |run| text(run.samples)),
@@ -64,9 +67,9 @@ const COLUMNS: &[(&str, Field)] = &[
     ("throughput_per_s", |run| text(run.throughput_per_s?)),
     ("items_unit", |run| Some(run.items.as_ref()?.unit.clone())),
     ("items_per_s", |run| text(run.items.as_ref()?.per_s)),
-    ("slowest_segment", |run| Some(run.breakdown.as_ref()?.slowest()?.1.segment.clone())),
-    ("slowest_segment_p50_ms", |run| text(run.breakdown.as_ref()?.slowest()?.1.p50_ms?)),
-    ("slowest_segment_share", |run| text(run.breakdown.as_ref()?.slowest()?.1.share?)),
+    ("slowest_segment", |run| text(run.breakdown.as_ref()?.slowest()?.1.segment)),
+    ("slowest_segment_p50_ms", |run| text(run.breakdown.as_ref()?.slowest()?.1.p50_ms)),
+    ("slowest_segment_share", |run| text(run.breakdown.as_ref()?.slowest()?.1.share)),
     ("step_transitions", |run| text(run.work.step_transitions?)),
     ("task_transitions", |run| text(run.work.task_transitions?)),
     ("messages", |run| text(run.work.messages?)),
@@ -99,7 +102,7 @@ fn text(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 
-fn bounds(run: &Run, pick: fn(&IntervalsMs) -> Option<Bounds>) -> Option<Bounds> {
+fn bounds(run: &RunReport, pick: fn(&LatencyIntervals) -> Option<Ends>) -> Option<Ends> {
     run.distribution.as_ref().map(|Distribution { interval_ms, .. }| interval_ms).and_then(pick)
 }
 
@@ -113,7 +116,7 @@ fn status(status: Status) -> &'static str {
     }
 }
 
-fn broken(run: &Run) -> String {
+fn broken(run: &RunReport) -> String {
     let broken = run.budget.iter().filter(|line| line.kept == Some(false));
     broken.map(|line| line.name.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -8,7 +8,7 @@ mod run;
 mod table;
 
 use super::Format;
-use super::document::Document;
+use crate::report::Report;
 
 /// A page with tables and charts.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Format for Html {
         Some("report.html")
     }
 
-    fn render_document(&self, document: &Document) -> String {
-        page::page(document).into_string()
+    fn render(&self, report: &Report) -> String {
+        page::page(report).into_string()
     }
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use super::document::Document;
 use super::{Format, Report};
 
 /// JSON, indented. The fields are those of [`Report`].
@@ -17,8 +16,8 @@ impl Format for Json {
         Some("report.json")
     }
 
-    fn render_document(&self, document: &Document) -> String {
-        document.json().to_owned()
+    fn render(&self, report: &Report) -> String {
+        text(report)
     }
 }
 

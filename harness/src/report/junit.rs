@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::document::{Document, Run, Status};
 use super::{Format, tables};
+use crate::report::Report;
+use crate::verdict::{RunReport, Status};
 
 /// JUnit's XML. A broken budget is a failure, a run that is invalid or incomplete an error, and
 /// what was left out by choice is skipped.
@@ -17,25 +18,25 @@ impl Format for Junit {
         Some("junit.xml")
     }
 
-    fn render_document(&self, document: &Document) -> String {
-        let mut report = quick_junit::Report::new("stepmark");
-        let names = document.run_names();
-        for broker in document.brokers() {
-            let mut suite = TestSuite::new(broker);
-            let runs = document.runs.iter().zip(&names).filter(|(run, _)| run.broker == broker);
+    fn render(&self, report: &Report) -> String {
+        let mut page = quick_junit::Report::new("stepmark");
+        let names = report.run_names();
+        for broker in report.brokers() {
+            let mut suite = TestSuite::new(broker.name());
+            let runs = report.runs.iter().zip(&names).filter(|(run, _)| run.broker == broker);
             suite.add_test_cases(runs.map(|(run, name)| case(run, name)));
-            report.add_test_suite(suite);
+            page.add_test_suite(suite);
         }
-        if !document.left_out.is_empty() {
+        if !report.left_out.is_empty() {
             let mut suite = TestSuite::new("left out");
-            suite.add_test_cases(document.left_out.iter().map(|line| left_out(line)));
-            report.add_test_suite(suite);
+            suite.add_test_cases(report.left_out.iter().map(|line| left_out(line)));
+            page.add_test_suite(suite);
         }
-        report.to_string().expect("memory takes all of it")
+        page.to_string().expect("memory takes all of it")
     }
 }
 
-fn case(run: &Run, name: &str) -> TestCase {
+fn case(run: &RunReport, name: &str) -> TestCase {
     let mut status = match run.status {
         Status::Good => TestCaseStatus::success(),
         Status::OverBudget => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -56,7 +57,7 @@ fn case(run: &Run, name: &str) -> TestCase {
 }
 
 /// The figures and the notes, a line each.
-fn told(run: &Run) -> String {
+fn told(run: &RunReport) -> String {
     let load = format!("{}, {}", run.cluster_in_words(), run.load_in_words());
     let latencies = [
         ("P50", run.latency_ms.p50),

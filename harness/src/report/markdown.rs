@@ -1,7 +1,8 @@
 //! `report.md`: the report for a pull request or a wiki.
 
-use super::document::{Document, Status};
 use super::{Format, tables};
+use crate::report::Report;
+use crate::verdict::Status;
 
 /// GitHub takes 65,536 characters in a comment.
 const CHARS_MAX: usize = 60_000;
@@ -17,22 +18,22 @@ impl Format for Markdown {
         Some("report.md")
     }
 
-    fn render_document(&self, document: &Document) -> String {
-        let (status, verdict) = tables::verdict_of_all(document);
+    fn render(&self, report: &Report) -> String {
+        let (status, verdict) = tables::verdict_of_all(report);
         let mark = if status == Status::Good { "✅" } else { "❌" };
-        let mut text = format!("## {mark} {verdict}\n{}", bad_runs(document));
-        let mut summaries = tables::summaries(document).into_iter();
+        let mut text = format!("## {mark} {verdict}\n{}", bad_runs(report));
+        let mut summaries = tables::summaries(report).into_iter();
         let mut parts = Vec::new();
         if let Some(table) = summaries.next() {
             text.push_str(&format!("\n{}", drawn(&table)));
             parts.push(("What the figures are".to_owned(), lines(&table.notes)));
         }
-        let highlights = tables::highlights(document).into_iter();
-        let tables = highlights.chain(summaries).chain(tables::all(document));
-        let setting = tables::setting(document).into_iter();
+        let highlights = tables::highlights(report).into_iter();
+        let tables = highlights.chain(summaries).chain(tables::all(report));
+        let setting = tables::setting(report).into_iter();
         let setting = setting.map(|(name, value)| format!("{name}: {value}")).collect();
         parts.push(("Where it ran".to_owned(), list(setting)));
-        let remarks = tables::remarks(document);
+        let remarks = tables::remarks(report);
         if !remarks.is_empty() {
             parts.push((format!("Problems and notes ({})", remarks.len()), list(remarks)));
         }
@@ -40,14 +41,14 @@ impl Format for Markdown {
             (table.name.to_owned(), format!("{}\n\n{}", lines(&table.notes), drawn(&table)))
         }));
         text.push_str(&folded(parts, CHARS_MAX.saturating_sub(text.chars().count())));
-        text.push_str(&format!("\nstepmark report of {}\n", escape(&document.created_at)));
+        text.push_str(&format!("\nstepmark report of {}\n", escape(&report.created_at)));
         text
     }
 }
 
 /// Why runs are not good: nobody should have to unfold that.
-fn bad_runs(document: &Document) -> String {
-    let mut problems = tables::problems(document);
+fn bad_runs(report: &Report) -> String {
+    let mut problems = tables::problems(report);
     let all = problems.len();
     if all > PROBLEMS_SHOWN_MAX {
         problems.truncate(PROBLEMS_SHOWN_MAX);

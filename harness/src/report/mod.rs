@@ -1,7 +1,6 @@
 //! What people and programs read: one report, one file a format.
 
 mod csv;
-pub mod document;
 mod html;
 mod json;
 mod junit;
@@ -10,17 +9,18 @@ mod markdown;
 mod openmetrics;
 mod tables;
 mod terminal;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::broker::Broker;
 use crate::ladder::Ladder;
 use crate::verdict::{RunReport, Status};
 
 pub use csv::Csv;
-pub use document::Document;
 pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
@@ -53,10 +53,10 @@ pub struct Report {
     /// The rate ladders.
     #[serde(default)]
     pub ladders: Vec<Ladder>,
-    /// The runs, in order. They are read from their raw data.
-    #[serde(default, skip_deserializing)]
+    /// The runs, in order.
     pub runs: Vec<RunReport>,
     /// What was left out by choice, and whose.
+    #[serde(default)]
     pub left_out: Vec<String>,
 }
 
@@ -92,13 +92,19 @@ pub trait Format {
     /// The name of its file in the report's folder; none for the terminal.
     fn file_name(&self) -> Option<&'static str>;
 
-    /// The report in this form, out of its `report.json`.
-    fn render_document(&self, document: &Document) -> String;
-
     /// The report in this form.
-    fn render(&self, report: &Report) -> String {
-        self.render_document(&Document::from(report))
-    }
+    fn render(&self, report: &Report) -> String;
+}
+
+/// Why a text is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// It lacks a field, or has another type in it.
+    #[error("this is no report of stepmark: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Its fields mean something else.
+    #[error("the report has schema version {0}; this harness reads version {SCHEMA_VERSION}")]
+    Version(u32),
 }
 
 impl Report {
@@ -114,16 +120,20 @@ impl Report {
         self.runs.iter().map(code).max().unwrap_or(without_runs)
     }
 
-    /// Writes every format that has a file into `folder`.
+    /// Reads a `report.json`. What one of an older harness lacks is absent, and what one of a newer
+    /// harness has besides is passed over.
     ///
     /// # Errors
-    /// A file cannot be written; the error names it.
-    pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
-        Document::from(self).write(folder)
+    /// It is none, or of a schema version that this harness does not know.
+    pub fn parse(json: &str) -> Result<Report, ReportError> {
+        // First, because fields of another version may have other types.
+        let Versioned { schema_version } = serde_json::from_str(json)?;
+        match schema_version {
+            SCHEMA_VERSION => Ok(serde_json::from_str(json)?),
+            other => Err(ReportError::Version(other)),
+        }
     }
-}
 
-impl Document {
     /// Writes every format that has a file into `folder`.
     ///
     /// # Errors
@@ -132,10 +142,60 @@ impl Document {
         for format in FILES {
             if let Some(name) = format.file_name() {
                 let path = folder.join(name);
-                let text = format.render_document(self);
-                std::fs::write(&path, text).map_err(|error| (path, error))?;
+                std::fs::write(&path, format.render(self)).map_err(|error| (path, error))?;
             }
         }
         Ok(())
     }
+
+    /// The run that stands for a scenario on a broker: one task at a time on its own cluster, or
+    /// else the first that there is.
+    fn plainest(&self, scenario: &str, broker: Broker) -> Option<(usize, &RunReport)> {
+        let is_its =
+            |(_, run): &(usize, &RunReport)| run.scenario == scenario && run.broker == broker;
+        let mut runs = self.runs.iter().enumerate().filter(is_its);
+        runs.clone().find(|(_, run)| run.is_plain()).or_else(|| runs.next())
+    }
+
+    /// The names of the scenarios, in the order of tiers and of their first runs.
+    fn scenarios(&self) -> Vec<&str> {
+        let mut runs: Vec<&RunReport> = self.runs.iter().collect();
+        runs.sort_by_key(|run| run.tier); // stable
+        firsts(runs.into_iter().map(|run| run.scenario.as_str()))
+    }
+
+    /// The brokers, in the order of their first runs.
+    fn brokers(&self) -> Vec<Broker> {
+        firsts(self.runs.iter().map(|run| run.broker))
+    }
+
+    /// A name for each run that no other has, fit for a file or an address within a page.
+    fn run_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for run in &self.runs {
+            let name = run.name();
+            let same = self.runs[..names.len()].iter().filter(|other| other.name() == name);
+            names.push(match same.count() {
+                0 => name,
+                others => format!("{name}-nr{}", others + 1),
+            });
+        }
+        names
+    }
+}
+
+/// What all versions of a report have.
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: u32,
+}
+
+fn firsts<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found: Vec<T> = Vec::new();
+    for one in all {
+        if !found.contains(&one) {
+            found.push(one);
+        }
+    }
+    found
 }

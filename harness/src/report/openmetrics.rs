@@ -8,7 +8,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Format;
-use super::document::{Document, Run, Status};
+use crate::breakdown::SegmentTime;
+use crate::report::Report;
+use crate::statistics::Ends;
+use crate::verdict::{RunReport, Status};
 
 /// OpenMetrics text, version 1.0. Times are in seconds, as it wants them.
 #[derive(Debug)]
@@ -19,9 +22,9 @@ impl Format for OpenMetrics {
         Some("report.prom")
     }
 
-    fn render_document(&self, document: &Document) -> String {
+    fn render(&self, report: &Report) -> String {
         let mut registry = Registry::with_prefix("stepmark");
-        registry.register_collector(Box::new(Families(families(document))));
+        registry.register_collector(Box::new(Families(families(report))));
         let mut page = String::new();
         text::encode(&mut page, &registry).expect("a String takes all that is written to it");
         page
@@ -61,10 +64,10 @@ impl Collector for Families {
 /// What a run tells under one name: further labels, and the figure where there is one.
 type Figures = Vec<(Labels, Option<f64>)>;
 
-fn families(document: &Document) -> Vec<Family> {
-    let names = document.run_names();
-    let of = |name, unit, help, figures: fn(&Run) -> Figures| {
-        let samples = document.runs.iter().zip(&names).flat_map(|(run, name)| {
+fn families(report: &Report) -> Vec<Family> {
+    let names = report.run_names();
+    let of = |name, unit, help, figures: fn(&RunReport) -> Figures| {
+        let samples = report.runs.iter().zip(&names).flat_map(|(run, name)| {
             let figures = figures(run).into_iter();
             figures.filter_map(move |(labels, value)| {
                 Some((run_labels(run, name).into_iter().chain(labels).collect(), value?))
@@ -75,7 +78,7 @@ fn families(document: &Document) -> Vec<Family> {
     let seconds = || Some(Unit::Seconds);
     let ratio = || Some(Unit::Other("ratio".to_owned()));
     vec![
-        info(document),
+        info(report),
         of("run_status", None, "1 for what is said about the run, 0 for the rest", status),
         of("samples", None, "Measured samples", |run| alone(Some(run.samples as f64))),
         of("latency", seconds(), "Latency of a sample; quantile 1 is the longest", latency),
@@ -97,19 +100,19 @@ fn families(document: &Document) -> Vec<Family> {
             run.rate.map_or(Vec::new(), |rate| {
                 vec![
                     of("asked", Some(rate.asked_per_s)),
-                    of("offered", rate.offered_per_s),
-                    of("achieved", rate.achieved_per_s),
+                    of("offered", Some(rate.offered_per_s)),
+                    of("achieved", Some(rate.achieved_per_s)),
                 ]
             })
         }),
         of("segment", seconds(), "Time of a task in a segment of its critical path", segments),
         of("segment_share", ratio(), "Share of a segment in all latencies", |run| {
             let segments = run.breakdown.iter().flat_map(|it| &it.segments);
-            segments.map(|it| (vec![("segment", it.segment.clone())], it.share)).collect()
+            segments.map(|it| (vec![("segment", it.segment.to_string())], Some(it.share))).collect()
         }),
         of("work", None, "Mean count of work a task", work),
         of("budget_kept", None, "Whether a line of the budget is kept", |run| {
-            let line = |line: &super::document::BudgetLine| {
+            let line = |line: &crate::budget::BudgetLine| {
                 let kept = line.kept.map(|kept| f64::from(u8::from(kept)));
                 (vec![("budget", line.name.clone())], kept)
             };
@@ -126,26 +129,26 @@ fn families(document: &Document) -> Vec<Family> {
     ]
 }
 
-fn info(document: &Document) -> Family {
-    let git = document.git.as_ref();
+fn info(report: &Report) -> Family {
+    let git = report.git.as_ref();
     let labels = vec![
-        ("version", document.stepmark_version.clone()),
+        ("version", report.stepmark_version.clone()),
         ("revision", git.map(|git| git.revision.clone()).unwrap_or_default()),
         ("dirty", git.map(|git| git.dirty.to_string()).unwrap_or_default()),
-        ("created_at", document.created_at.clone()),
-        ("cpu", document.machine.cpu.clone()),
-        ("postgres", document.environment.postgres.version.clone()),
+        ("created_at", report.created_at.clone()),
+        ("cpu", report.machine.cpu.clone()),
+        ("postgres", report.environment.postgres.version.clone()),
     ];
     let help = "Of what the report is, and where it was taken";
     Family { name: "report", unit: None, help, samples: vec![(labels, 1.0)] }
 }
 
-fn run_labels(run: &Run, name: &str) -> Labels {
+fn run_labels(run: &RunReport, name: &str) -> Labels {
     vec![
         ("run", name.to_owned()),
         ("scenario", run.scenario.clone()),
         ("tier", run.tier.to_string()),
-        ("broker", run.broker.clone()),
+        ("broker", run.broker.to_string()),
         ("cluster", run.on.clone()),
         ("load", run.load()),
     ]
@@ -163,7 +166,7 @@ fn seconds(ms: Option<f64>) -> Option<f64> {
     ms.map(|ms| ms / 1e3)
 }
 
-fn status(run: &Run) -> Figures {
+fn status(run: &RunReport) -> Figures {
     let all = [
         (Status::Good, "good"),
         (Status::OverBudget, "over_budget"),
@@ -174,55 +177,41 @@ fn status(run: &Run) -> Figures {
     all.iter().map(|(it, name)| (vec![("status", (*name).to_owned())], is(*it))).collect()
 }
 
-fn latency(run: &Run) -> Figures {
+fn latency(run: &RunReport) -> Figures {
     let latency = run.latency_ms;
     let all =
         [("0.5", latency.p50), ("0.95", latency.p95), ("0.99", latency.p99), ("1", latency.max)];
     all.iter().map(|(q, value)| (vec![quantile(q)], seconds(*value))).collect()
 }
 
-fn interval(run: &Run) -> Figures {
+fn interval(run: &RunReport) -> Figures {
     let interval = run.distribution.as_ref().map(|it| it.interval_ms).unwrap_or_default();
     let all = [("0.5", interval.p50), ("0.95", interval.p95), ("0.99", interval.p99)];
-    let ends = |(q, bounds): &(&str, Option<super::document::Bounds>)| {
+    let ends = |(q, bounds): &(&str, Option<Ends>)| {
         let end = |name: &str, value| (vec![quantile(q), ("end", name.to_owned())], seconds(value));
         [end("low", bounds.map(|it| it.low)), end("high", bounds.map(|it| it.high))]
     };
     all.iter().flat_map(ends).collect()
 }
 
-fn segments(run: &Run) -> Figures {
+fn segments(run: &RunReport) -> Figures {
     let segments = run.breakdown.iter().flat_map(|it| &it.segments);
-    let both = |segment: &super::document::Segment| {
-        let name = || ("segment", segment.segment.clone());
+    let both = |segment: &SegmentTime| {
+        let name = || ("segment", segment.segment.to_string());
         [
-            (vec![name(), quantile("0.5")], seconds(segment.p50_ms)),
-            (vec![name(), quantile("0.95")], seconds(segment.p95_ms)),
+            (vec![name(), quantile("0.5")], seconds(Some(segment.p50_ms))),
+            (vec![name(), quantile("0.95")], seconds(Some(segment.p95_ms))),
         ]
     };
     segments.flat_map(both).collect()
 }
 
-fn work(run: &Run) -> Figures {
-    let work = &run.work;
-    let all = [
-        ("step_transitions", work.step_transitions),
-        ("task_transitions", work.task_transitions),
-        ("messages", work.messages),
-        ("dependency_evaluations", work.dependency_evaluations),
-        ("sql_statements", work.sql_statements),
-        ("commits", work.commits),
-        ("wal_flushes", work.wal_flushes),
-        ("wal_bytes", work.wal_bytes),
-        ("cpu_milliseconds", work.cpu_ms),
-        ("file_reads", work.file_reads),
-        ("file_read_bytes", work.file_read_bytes),
-        ("http_calls", work.http_calls),
-    ];
-    all.iter().map(|(name, value)| (vec![("of", (*name).to_owned())], *value)).collect()
+fn work(run: &RunReport) -> Figures {
+    let figures = run.work.figures().into_iter();
+    figures.map(|(name, value)| (vec![("of", name.to_owned())], value)).collect()
 }
 
-fn floor(run: &Run) -> Figures {
+fn floor(run: &RunReport) -> Figures {
     let floor = run.floor.median;
     let all = [
         ("commit", floor.commit_ms),
@@ -233,7 +222,7 @@ fn floor(run: &Run) -> Figures {
     all.iter().map(|(name, ms)| (vec![("of", (*name).to_owned())], seconds(*ms))).collect()
 }
 
-fn difference(run: &Run) -> Figures {
+fn difference(run: &RunReport) -> Figures {
     let Some(difference) = &run.difference else { return Vec::new() };
     let percent = difference.percent;
     let all = [("median", percent.median), ("low", percent.low), ("high", percent.high)];

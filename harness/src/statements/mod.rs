@@ -116,7 +116,7 @@ pub fn judge(
         Some(first) => format!("{} not declared, as: {first}", new.len()),
     };
     let mut lines = vec![BudgetLine {
-        name: "sql_texts",
+        name: "sql_texts".to_owned(),
         allowed: "declared texts".to_owned(),
         measured,
         kept: Some(new.is_empty()),
@@ -128,7 +128,7 @@ pub fn judge(
         };
         if calls > *most {
             lines.push(BudgetLine {
-                name: "sql_calls_a_message",
+                name: "sql_calls_a_message".to_owned(),
                 allowed: format!("≤ {most} of: {}", shown(&one.text)),
                 measured: format!("{calls:.3}"),
                 kept: Some(false),

@@ -135,7 +135,7 @@ def test_ladders_are_drawn_rung_by_rung(open_page):
     for figure, ladder in zip(figures, page.report.json["ladders"]):
         for it in figure.evaluate(f"it => ({PLOTTED})([it])")["ladder"]:
             key = f"{it['label'].lower()}_ms"
-            expected = [[rung["offered_per_s"], rung[key]] for rung in ladder["rungs"]]
+            expected = [[rung["asked_per_s"], rung[key]] for rung in ladder["rungs"]]
             assert it["points"] == expected
             assert it["seen"] == len(expected)
 

@@ -1,28 +1,27 @@
 use serde_json::Value;
-use stepmark_harness::report::document::DocumentError;
 use stepmark_harness::report::{
-    Csv, Document, Format, Html, Json, Junit, Markdown, OpenMetrics, Terminal,
+    Csv, Format, Html, Json, Junit, Markdown, OpenMetrics, Report, ReportError, Terminal,
 };
 
 use crate::sample;
 
-fn document(report: &Value) -> Document {
-    Document::parse(report.to_string()).unwrap()
+fn read(report: &Value) -> Report {
+    Report::parse(&report.to_string()).unwrap()
 }
 
 #[test]
 fn a_small_report_reads_well_in_every_format() {
-    let document = document(&sample::small());
-    insta::assert_snapshot!("small.txt", Terminal.render_document(&document));
-    insta::assert_snapshot!("small.md", Markdown.render_document(&document));
-    insta::assert_snapshot!("small.csv", Csv.render_document(&document));
-    insta::assert_snapshot!("small.junit.xml", Junit.render_document(&document));
-    insta::assert_snapshot!("small.prom", OpenMetrics.render_document(&document));
+    let report = read(&sample::small());
+    insta::assert_snapshot!("small.txt", Terminal.render(&report));
+    insta::assert_snapshot!("small.md", Markdown.render(&report));
+    insta::assert_snapshot!("small.csv", Csv.render(&report));
+    insta::assert_snapshot!("small.junit.xml", Junit.render(&report));
+    insta::assert_snapshot!("small.prom", OpenMetrics.render(&report));
 }
 
 #[test]
 fn what_is_wrong_stands_first_and_unfolded() {
-    let text = Markdown.render_document(&document(&sample::whole()));
+    let text = Markdown.render(&read(&sample::whole()));
     let (open, folded) = text.split_once("<details>").unwrap();
     assert!(open.starts_with("## ❌ 36 runs: 1 invalid, 1 incomplete, 2 over budget\n"), "{open}");
     assert!(
@@ -41,7 +40,7 @@ fn a_comment_is_never_too_long_for_a_pull_request() {
     let mut report = sample::whole();
     let runs = report["runs"].as_array_mut().unwrap();
     runs.extend(runs.clone());
-    let text = Markdown.render_document(&document(&report));
+    let text = Markdown.render(&read(&report));
     assert!(text.chars().count() < 65_536, "{}", text.chars().count());
     assert!(text.contains("\nToo long for a comment, see report.html: "));
     assert!(text.contains("<summary>Where it ran</summary>"));
@@ -49,8 +48,8 @@ fn a_comment_is_never_too_long_for_a_pull_request() {
 
 #[test]
 fn tables_without_a_figure_in_a_column_do_without_it() {
-    let new = Markdown.render_document(&document(&sample::small()));
-    let old = Markdown.render_document(&document(&sample::old()));
+    let new = Markdown.render(&read(&sample::small()));
+    let old = Markdown.render(&read(&sample::old()));
     for name in ["× own floor", "slowest on pgmq", "Where the time goes", "Rate ladders"] {
         assert!(new.contains(name) && !old.contains(name), "{name}");
     }
@@ -58,7 +57,7 @@ fn tables_without_a_figure_in_a_column_do_without_it() {
 
 #[test]
 fn an_open_loop_tells_the_rate_that_was_offered_and_marks_one_that_fell_short() {
-    let text = Terminal.render_document(&document(&sample::whole()));
+    let text = Terminal.render(&read(&sample::whole()));
     let row = |load: &str| text.lines().find(|line| line.contains(load)).unwrap().to_owned();
     let cells = |load: &str| -> Vec<String> {
         row(load).split('┆').map(|cell| cell.trim().to_owned()).collect()
@@ -68,8 +67,16 @@ fn an_open_loop_tells_the_rate_that_was_offered_and_marks_one_that_fell_short() 
 }
 
 #[test]
+fn the_knee_of_a_ladder_is_marked_at_the_rate_that_was_asked_for() {
+    let text = Terminal.render(&read(&sample::small()));
+    let marked: Vec<&str> = text.lines().filter(|line| line.contains("the knee ")).collect();
+    let row = marked.iter().find(|line| line.contains('┆')).unwrap();
+    assert!(row.contains("┆ 800.0"), "{row}");
+}
+
+#[test]
 fn the_page_needs_nothing_from_elsewhere() {
-    let page = Html.render_document(&document(&sample::whole()));
+    let page = Html.render(&read(&sample::whole()));
     // Chart.js has its own address and that of its documents in comments and messages.
     let before = page.split("<script>").next().unwrap();
     for word in ["src=", "http:", "https:", "@import", "url("] {
@@ -82,9 +89,9 @@ fn the_page_needs_nothing_from_elsewhere() {
 fn a_report_of_another_version_or_none_is_refused() {
     let mut report = sample::small();
     report["schema_version"] = serde_json::json!(2);
-    let refused = Document::parse(report.to_string());
-    assert!(matches!(refused, Err(DocumentError::Version(2))));
-    let refused = Document::parse("{}".to_owned()).unwrap_err().to_string();
+    let refused = Report::parse(&report.to_string());
+    assert!(matches!(refused, Err(ReportError::Version(2))));
+    let refused = Report::parse("{}").unwrap_err().to_string();
     assert!(refused.starts_with("this is no report of stepmark: missing field"), "{refused}");
 }
 
@@ -92,7 +99,7 @@ fn a_report_of_another_version_or_none_is_refused() {
 fn every_format_has_a_file_of_its_own() {
     let folder = std::env::temp_dir().join(format!("stepmark-formats-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    document(&sample::empty()).write(&folder).unwrap();
+    read(&sample::empty()).write(&folder).unwrap();
     let names = std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().file_name());
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
@@ -100,6 +107,6 @@ fn every_format_has_a_file_of_its_own() {
         ["junit.xml", "report.csv", "report.html", "report.json", "report.md", "report.prom"];
     assert_eq!(names, expected);
     let json = std::fs::read_to_string(folder.join("report.json")).unwrap();
-    assert_eq!(json, Json.render_document(&document(&sample::empty())));
+    assert_eq!(json, Json.render(&read(&sample::empty())));
     std::fs::remove_dir_all(&folder).unwrap();
 }

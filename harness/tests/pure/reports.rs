@@ -83,7 +83,7 @@ fn items_and_several_concurrencies_are_told_apart_in_every_table() {
     let json = serde_json::to_value(&report.runs[2]).unwrap();
     assert_eq!(json["items"], serde_json::json!({"unit": "rows", "per_s": 200_000.0}));
     // The latency's budget is for one task at a time.
-    let names: Vec<_> = report.runs[2].budget.iter().map(|line| line.name).collect();
+    let names: Vec<_> = report.runs[2].budget.iter().map(|line| line.name.as_str()).collect();
     assert!(!names.contains(&"p50_latency_commits"), "{names:?}");
 }
 

@@ -229,12 +229,13 @@ fn spoiled(status: &str) -> Value {
 
 fn ladder(broker: &str, knee: Option<f64>) -> Value {
     let rungs = [100.0, 200.0, 400.0, 600.0, 800.0, 1_000.0, 1_200.0];
-    let rungs = rungs.iter().map(|offered| {
-        let load = offered / 1_250.0;
+    let rungs = rungs.iter().map(|asked| {
+        let load = asked / 1_250.0;
         let p50 = 4.9 / (1.0_f64 - load).max(0.02);
-        let is_short = *offered > 1_100.0;
-        let achieved = if is_short { 1_080.0 } else { *offered };
-        json!({"offered_per_s": offered, "achieved_per_s": achieved, "samples": 500,
+        let is_short = *asked > 1_100.0;
+        let achieved = if is_short { 1_080.0 } else { 0.99 * asked };
+        json!({"asked_per_s": asked, "offered_per_s": achieved, "achieved_per_s": achieved,
+               "samples": 500,
                "p50_ms": p50, "p95_ms": 1.6 * p50, "is_short": is_short})
     });
     json!({"scenario": "linear_rust", "broker": broker, "on": "own",

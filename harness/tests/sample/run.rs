@@ -62,7 +62,7 @@ pub fn run(setup: &Setup<'_>) -> Value {
         "hlog": format!("{}-{}.hlog", setup.scenario, setup.broker),
         "distribution": distribution(&tasks, &latencies),
         "breakdown": breakdown(setup.shape, &tasks),
-        "own_floor": {"commits": 2.0 + stages, "hops": 2.0 * stages, "sql_round_trips": 7,
+        "own_floor": {"commits": 2 + stages as u32, "hops": 2 * stages as u32, "sql_round_trips": 7,
                       "http_round_trips": 2, "ms": own_floor, "p50_ratio": of_floor(p50),
                       "p95_ratio": of_floor(p95)},
     })

@@ -8,7 +8,7 @@ mod sample;
 
 use std::path::Path;
 
-use stepmark_harness::report::Document;
+use stepmark_harness::report::Report;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,5 +24,5 @@ fn main() {
         path => std::fs::read_to_string(path).unwrap(),
     };
     std::fs::create_dir_all(folder).unwrap();
-    Document::parse(json).unwrap().write(Path::new(folder)).unwrap();
+    Report::parse(&json).unwrap().write(Path::new(folder)).unwrap();
 }

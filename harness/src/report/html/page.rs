@@ -2,10 +2,12 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::super::document::{Document, Ladder};
+use super::super::json;
 use super::super::tables::{self, Table};
 use super::run::article;
 use super::table::{Links, badge, table};
+use crate::ladder::Ladder;
+use crate::report::Report;
 
 const STYLE: &str = include_str!("style.css");
 /// Chart.js, as its package has it: see `chartjs/README.md`.
@@ -23,18 +25,18 @@ const SCRIPT: [&str; 6] = [
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       img-src data:; base-uri 'none'; form-action 'none'";
 
-pub(super) fn page(document: &Document) -> Markup {
+pub(super) fn page(report: &Report) -> Markup {
     let names: Vec<String> =
-        document.run_names().into_iter().map(|name| format!("run-{name}")).collect();
+        report.run_names().into_iter().map(|name| format!("run-{name}")).collect();
     let links = Links(&names);
     let sections = [
-        ("highlights", "Highlights", highlights(document, links)),
-        ("summary", "Summary", summaries(document, links)),
-        ("run", "One run, closely", runs(document, links)),
-        ("ladders", "Throughput against latency", ladders(document, links)),
-        ("tables", "All figures", all(document, links)),
-        ("remarks", "Problems and notes", remarks(document)),
-        ("environment", "Where it ran", setting(document)),
+        ("highlights", "Highlights", highlights(report, links)),
+        ("summary", "Summary", summaries(report, links)),
+        ("run", "One run, closely", runs(report, links)),
+        ("ladders", "Throughput against latency", ladders(report, links)),
+        ("tables", "All figures", all(report, links)),
+        ("remarks", "Problems and notes", remarks(report)),
+        ("environment", "Where it ran", setting(report)),
     ];
     let sections = sections.into_iter().filter_map(|(id, name, body)| Some((id, name, body?)));
     let sections: Vec<(&str, &str, Markup)> = sections.collect();
@@ -46,13 +48,13 @@ pub(super) fn page(document: &Document) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "stepmark report of " (document.created_at) }
+                title { "stepmark report of " (report.created_at) }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 a.skip href="#highlights" { "To the figures" }
-                (head(document))
+                (head(report))
                 nav aria-label="Parts of the report" {
                     ul {
                         @for (id, name, _) in &sections {
@@ -70,12 +72,12 @@ pub(super) fn page(document: &Document) -> Markup {
                 }
                 footer {
                     p {
-                        "stepmark " (document.stepmark_version) ", revision "
-                        (document.git.as_ref().map_or("unknown".to_owned(), |git| git.to_string()))
+                        "stepmark " (report.stepmark_version) ", revision "
+                        (report.git.as_ref().map_or("unknown".to_owned(), |git| git.to_string()))
                         ". Figures in full: report.json, which this page has in it."
                     }
                 }
-                script #report type="application/json" { (PreEscaped(embedded(document.json()))) }
+                script #report type="application/json" { (PreEscaped(embedded(report))) }
                 script { (PreEscaped(charts())) }
                 script { (PreEscaped(script())) }
             }
@@ -83,9 +85,9 @@ pub(super) fn page(document: &Document) -> Markup {
     }
 }
 
-/// JSON that no browser takes for the end of a script: `<` is in its texts alone.
-fn embedded(json: &str) -> String {
-    json.replace('<', "\\u003c")
+/// The report's JSON, which no browser takes for the end of a script: `<` is in its texts alone.
+fn embedded(report: &Report) -> String {
+    json::text(report).replace('<', "\\u003c")
 }
 
 /// Without the note on its source's map, which a page from one file has no use for.
@@ -97,10 +99,10 @@ fn script() -> String {
     format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPT.concat())
 }
 
-fn head(document: &Document) -> Markup {
-    let (status, verdict) = tables::verdict_of_all(document);
-    let problems = tables::problems(document);
-    let machine = &document.machine;
+fn head(report: &Report) -> Markup {
+    let (status, verdict) = tables::verdict_of_all(report);
+    let problems = tables::problems(report);
+    let machine = &report.machine;
     html! {
         header {
             div.title {
@@ -117,9 +119,9 @@ fn head(document: &Document) -> Markup {
                 }
             }
             p.note {
-                (document.created_at) " · " (machine.cpu) ", " (machine.cores) " cores"
-                " · PostgreSQL " (short(&document.environment.postgres.version))
-                @if let Some(rabbitmq) = &document.environment.rabbitmq {
+                (report.created_at) " · " (machine.cpu) ", " (machine.cores) " cores"
+                " · PostgreSQL " (short(&report.environment.postgres.version))
+                @if let Some(rabbitmq) = &report.environment.rabbitmq {
                     " · RabbitMQ " (short(&rabbitmq.version))
                 }
             }
@@ -134,8 +136,8 @@ fn short(version: &str) -> &str {
     version.split(' ').next().unwrap_or(version)
 }
 
-fn highlights(document: &Document, links: Links<'_>) -> Option<Markup> {
-    let tables = tables::highlights(document);
+fn highlights(report: &Report, links: Links<'_>) -> Option<Markup> {
+    let tables = tables::highlights(report);
     (!tables.is_empty()).then(|| {
         html! {
             div.highlights {
@@ -147,8 +149,8 @@ fn highlights(document: &Document, links: Links<'_>) -> Option<Markup> {
     })
 }
 
-fn summaries(document: &Document, links: Links<'_>) -> Option<Markup> {
-    let tables = tables::summaries(document);
+fn summaries(report: &Report, links: Links<'_>) -> Option<Markup> {
+    let tables = tables::summaries(report);
     let (first, rest) = tables.split_first()?;
     Some(html! {
         (table(first, links))
@@ -159,11 +161,11 @@ fn summaries(document: &Document, links: Links<'_>) -> Option<Markup> {
     })
 }
 
-fn runs(document: &Document, links: Links<'_>) -> Option<Markup> {
+fn runs(report: &Report, links: Links<'_>) -> Option<Markup> {
     let choice = |id: &str, name: &str| {
         html! { label for=(id) { (name) } select #(id) {} }
     };
-    (!document.runs.is_empty()).then(|| {
+    (!report.runs.is_empty()).then(|| {
         html! {
             form #choice hidden autocomplete="off" {
                 div { (choice("scenario", "Scenario")) }
@@ -172,20 +174,20 @@ fn runs(document: &Document, links: Links<'_>) -> Option<Markup> {
             }
             noscript { p.note { "Charts need a script; every table is here without one." } }
             div #runs {
-                @for (no, run) in document.runs.iter().enumerate() { (article(no, run, links)) }
+                @for (no, run) in report.runs.iter().enumerate() { (article(no, run, links)) }
             }
         }
     })
 }
 
-fn ladders(document: &Document, links: Links<'_>) -> Option<Markup> {
-    let rungs = tables::all(document).into_iter().find(|it| it.id == "ladders")?;
+fn ladders(report: &Report, links: Links<'_>) -> Option<Markup> {
+    let rungs = tables::all(report).into_iter().find(|it| it.id == "ladders")?;
     let name = |ladder: &Ladder| {
         format!("{} on {}, {} cluster", ladder.scenario, ladder.broker, ladder.on)
     };
     Some(html! {
         div.pair {
-            @for (no, ladder) in document.ladders.iter().enumerate() {
+            @for (no, ladder) in report.ladders.iter().enumerate() {
                 figure.chart.ladder data-chart="ladder" data-of=(format!("/ladders/{no}")) {
                     figcaption {
                         h3 { (name(ladder)) }
@@ -199,9 +201,9 @@ fn ladders(document: &Document, links: Links<'_>) -> Option<Markup> {
     })
 }
 
-fn all(document: &Document, links: Links<'_>) -> Option<Markup> {
+fn all(report: &Report, links: Links<'_>) -> Option<Markup> {
     let tables: Vec<Table> =
-        tables::all(document).into_iter().filter(|it| it.id != "ladders").collect();
+        tables::all(report).into_iter().filter(|it| it.id != "ladders").collect();
     (!tables.is_empty()).then(|| {
         html! {
             @for it in &tables { (unfolding(it, links)) }
@@ -218,8 +220,8 @@ fn unfolding(it: &Table, links: Links<'_>) -> Markup {
     }
 }
 
-fn remarks(document: &Document) -> Option<Markup> {
-    let remarks = tables::remarks(document);
+fn remarks(report: &Report) -> Option<Markup> {
+    let remarks = tables::remarks(report);
     let list = html! { ul.remarks { @for remark in &remarks { li { (remark) } } } };
     match remarks.len() {
         0 => None,
@@ -231,10 +233,10 @@ fn remarks(document: &Document) -> Option<Markup> {
 /// More of them are folded.
 const REMARKS_OPEN_MAX: usize = 12;
 
-fn setting(document: &Document) -> Option<Markup> {
+fn setting(report: &Report) -> Option<Markup> {
     Some(html! {
         dl.setting {
-            @for (name, value) in tables::setting(document) { dt { (name) } dd { (value) } }
+            @for (name, value) in tables::setting(report) { dt { (name) } dd { (value) } }
         }
     })
 }

@@ -2,12 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::super::document::{Breakdown, Run};
 use super::super::tables::{self, Cell, Place, Table};
 use super::table::{Links, badge, bare, table};
+use crate::breakdown::Breakdown;
+use crate::verdict::RunReport;
 
 /// A run with its charts and tables.
-pub(super) fn article(no: usize, run: &Run, links: Links<'_>) -> Markup {
+pub(super) fn article(no: usize, run: &RunReport, links: Links<'_>) -> Markup {
     let id = &links.0[no];
     let of_run = tables::of_run(no, run);
     let breakdown = run.breakdown.as_ref();
@@ -45,7 +46,7 @@ pub(super) fn article(no: usize, run: &Run, links: Links<'_>) -> Markup {
 }
 
 /// The cluster and the load, as a reader chooses them.
-fn load(run: &Run) -> String {
+fn load(run: &RunReport) -> String {
     format!("{}, {}", run.cluster_in_words(), run.load_in_words())
 }
 
@@ -75,7 +76,7 @@ fn time(no: usize, breakdown: &Breakdown, of_run: &tables::Tables, links: Links<
     }
 }
 
-fn head(no: usize, run: &Run) -> Markup {
+fn head(no: usize, run: &RunReport) -> Markup {
     let at = Place::run(no);
     let interval = run.distribution.as_ref().map(|it| it.interval_ms).unwrap_or_default();
     let latency = |name, value, interval| tables::with_interval(&at, name, value, interval);
@@ -102,9 +103,9 @@ fn head(no: usize, run: &Run) -> Markup {
         let at = at.below("rate");
         let short = if rate.is_short { " /s, SHORT" } else { " /s" };
         figures.push(("asked for", at.cell("asked_per_s", Some(rate.asked_per_s), 1), " /s"));
-        figures.push(("offered", at.cell("offered_per_s", rate.offered_per_s, 1), short));
-        figures.push(("achieved", at.cell("achieved_per_s", rate.achieved_per_s, 1), " /s"));
-        figures.push(("begun late, P99", at.cell("late_ms_p99", rate.late_ms_p99, 2), " ms"));
+        figures.push(("offered", at.cell("offered_per_s", Some(rate.offered_per_s), 1), short));
+        figures.push(("achieved", at.cell("achieved_per_s", Some(rate.achieved_per_s), 1), " /s"));
+        figures.push(("begun late, P99", at.cell("late_ms_p99", Some(rate.late_ms_p99), 2), " ms"));
     }
     if run.reference.is_some() {
         figures.push(("published P50, other hardware", tables::published(&at, run), " ms"));
@@ -127,7 +128,7 @@ fn head(no: usize, run: &Run) -> Markup {
     }
 }
 
-fn remarks(run: &Run) -> Markup {
+fn remarks(run: &RunReport) -> Markup {
     html! {
         @if !run.problems.is_empty() || !run.notes.is_empty() {
             ul.remarks {

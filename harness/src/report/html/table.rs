@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::document::Status;
 use super::super::tables::{Cell, Figure, Kind, Part, Table};
+use crate::verdict::Status;
 
 /// The addresses of the runs within the page.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::document::Status;
+use crate::verdict::Status;
 
 /// What stands where there is no figure.
 pub(in crate::report) const NONE: &str = "–";

@@ -1,10 +1,11 @@
 //! What runs cost more than others, and a step's time in its worker.
 
 use super::{Cell, Place, Table, which};
-use crate::report::document::{Document, Run};
+use crate::report::Report;
 use crate::statistics::Interval;
+use crate::verdict::RunReport;
 
-pub(super) fn differences(document: &Document) -> Table {
+pub(super) fn differences(report: &Report) -> Table {
     let header = [
         "scenario",
         "broker",
@@ -18,7 +19,7 @@ pub(super) fn differences(document: &Document) -> Table {
         "in % (95 %)",
         "a stage",
     ];
-    let row = |(no, run): (usize, &Run)| {
+    let row = |(no, run): (usize, &RunReport)| {
         let difference = run.difference.as_ref()?;
         let at = Place::run(no).below("difference");
         let [scenario, broker, _, load] = which(no, run);
@@ -28,7 +29,7 @@ pub(super) fn differences(document: &Document) -> Table {
             load,
             difference.called.clone().into(),
             format!("{}, {} cluster", difference.with, difference.on).into(),
-            at.count("pairs", difference.pairs),
+            at.count("pairs", difference.pairs as u64),
             at.cell("own_p50_ms", Some(difference.own_p50_ms), 2),
             at.cell("other_p50_ms", Some(difference.other_p50_ms), 2),
             interval(&at.below("ms"), difference.ms, 3),
@@ -38,7 +39,7 @@ pub(super) fn differences(document: &Document) -> Table {
     };
     let note = "Differences in ms, one task of each in turns: median of the pairs, with the \
                 interval of 95 %";
-    let rows = document.runs.iter().enumerate().filter_map(row);
+    let rows = report.runs.iter().enumerate().filter_map(row);
     Table::new("differences", "Differences", note, &header).rows(rows)
 }
 
@@ -49,10 +50,10 @@ pub(super) fn interval(at: &Place, interval: Interval, decimals: usize) -> Cell 
     Cell::from(figure("median", median)).between(figure("low", low), figure("high", high))
 }
 
-pub(super) fn step_times(document: &Document) -> Table {
+pub(super) fn step_times(report: &Report) -> Table {
     let header =
         ["scenario", "broker", "cluster", "load", "run", "handler", "JSON", "bridge", "completion"];
-    let row = |(no, run): (usize, &Run)| {
+    let row = |(no, run): (usize, &RunReport)| {
         let time = run.step_time?;
         let at = Place::run(no).below("step_time");
         let figures = [
@@ -66,6 +67,6 @@ pub(super) fn step_times(document: &Document) -> Table {
     };
     let note = "A step in its worker, by the worker's own metrics: mean in µs. Run is handler, \
                 JSON and bridge; completion is from the outcome until it is stored";
-    let rows = document.runs.iter().enumerate().filter_map(row);
+    let rows = report.runs.iter().enumerate().filter_map(row);
     Table::new("step-times", "A step in its worker", note, &header).rows(rows)
 }

@@ -2,7 +2,8 @@
 
 use super::summary::slowest;
 use super::{Cell, Kind, NONE, Place, Table};
-use crate::report::document::{Document, Run};
+use crate::report::Report;
+use crate::verdict::RunReport;
 
 /// Languages of workers, as scenarios' names have them, and for people.
 const LANGUAGES: [(&str, &str); 4] =
@@ -10,20 +11,20 @@ const LANGUAGES: [(&str, &str); 4] =
 
 /// P95 and the slowest segment of each scenario, and what each language costs over Rust; those
 /// that have rows.
-pub(in crate::report) fn highlights(document: &Document) -> Vec<Table> {
-    let mut tables = vec![scenarios(document), languages(document)];
+pub(in crate::report) fn highlights(report: &Report) -> Vec<Table> {
+    let mut tables = vec![scenarios(report), languages(report)];
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
 
 /// A row a scenario, two columns a broker. Scenarios without any figure are left out.
-fn scenarios(document: &Document) -> Table {
-    let brokers = document.brokers();
+fn scenarios(report: &Report) -> Table {
+    let brokers = report.brokers();
     let row = |scenario: &str| {
         let mut first = None;
         let mut row = vec![Cell::default()];
         for broker in &brokers {
-            let Some((no, run)) = document.plainest(scenario, broker) else {
+            let Some((no, run)) = report.plainest(scenario, *broker) else {
                 row.extend([NONE.into(), NONE.into()]);
                 continue;
             };
@@ -46,21 +47,21 @@ fn scenarios(document: &Document) -> Table {
     let slowest_of: Vec<&str> = slowest_of.iter().map(String::as_str).collect();
     let note = "P95 in ms, one task at a time on the scenario's own cluster; the slowest segment \
                 of the critical path, and its share of the latency";
-    let rows = document.scenarios().into_iter().filter_map(row);
+    let rows = report.scenarios().into_iter().filter_map(row);
     let table = Table::new("highlight-scenarios", "P95 and the slowest segment", note, &header);
     table.rows(rows).without_empty(&slowest_of)
 }
 
 /// A row a language and workflow, a column a broker.
-fn languages(document: &Document) -> Table {
-    let brokers = document.brokers();
+fn languages(report: &Report) -> Table {
+    let brokers = report.brokers();
     let row = |scenario: &str| {
-        let of_scenario = |run: &&Run| run.scenario == scenario;
-        let words = document.runs.iter().filter(of_scenario).find_map(words)?;
+        let of_scenario = |run: &&RunReport| run.scenario == scenario;
+        let words = report.runs.iter().filter(of_scenario).find_map(words)?;
         let mut first = None;
         let mut row = vec![Cell::default()];
         for broker in &brokers {
-            let found = document.plainest(scenario, broker);
+            let found = report.plainest(scenario, *broker);
             let found = found.and_then(|(no, run)| Some((no, run.difference.as_ref()?)));
             let cell = found.map(|(no, difference)| {
                 first.get_or_insert(no);
@@ -72,9 +73,10 @@ fn languages(document: &Document) -> Table {
         row[0] = Cell::from(words).of_kind(Kind::Run(first?));
         Some(row)
     };
-    let header: Vec<&str> = std::iter::once("handlers").chain(brokers.iter().copied()).collect();
+    let header: Vec<&str> =
+        std::iter::once("handlers").chain(brokers.iter().map(|it| it.name())).collect();
     let note = "Longer than with handlers in Rust, one task of each in turns: median of the pairs";
-    let rows = document.scenarios().into_iter().filter_map(row);
+    let rows = report.scenarios().into_iter().filter_map(row);
     Table::new("highlight-languages", "Cost of a language over Rust", note, &header).rows(rows)
 }
 
@@ -86,7 +88,7 @@ fn signed(at: &Place, percent: f64) -> Cell {
 }
 
 /// `Python over Rust, linear`: where a run is compared with one of other handlers, by both names.
-fn words(run: &Run) -> Option<String> {
+fn words(run: &RunReport) -> Option<String> {
     let difference = run.difference.as_ref()?;
     let language = |name: &str| {
         let mut words = name.split('_');

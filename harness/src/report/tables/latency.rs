@@ -2,7 +2,7 @@
 
 use super::summary::{published, with_interval};
 use super::{Cell, NONE, Place, Table, verdict_cell, which};
-use crate::report::document::{Rate, Run};
+use crate::verdict::{RateReport, RunReport};
 
 const LATENCY: &str = "Latency in ms, from before the request is sent until the caller knows of \
                        Complete; in brackets the interval of 95 %";
@@ -11,15 +11,20 @@ const LOAD: &str = "load: a closed loop with so many tasks at once, or an open l
                     from the intended start";
 const TEN: &str = "The same on the ten instances: 2 orchestrators, and 2 workers in each language";
 
-pub(super) fn own(runs: &[(usize, &Run)]) -> Table {
+pub(super) fn own(runs: &[(usize, &RunReport)]) -> Table {
     latencies("latency", "Latency", LATENCY, runs)
 }
 
-pub(super) fn ten(runs: &[(usize, &Run)]) -> Table {
+pub(super) fn ten(runs: &[(usize, &RunReport)]) -> Table {
     latencies("latency-ten", "Latency on the ten instances", TEN, runs)
 }
 
-fn latencies(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &Run)]) -> Table {
+fn latencies(
+    id: &'static str,
+    name: &'static str,
+    note: &str,
+    runs: &[(usize, &RunReport)],
+) -> Table {
     let header = [
         "scenario",
         "broker",
@@ -39,7 +44,7 @@ fn latencies(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &
         "P50 elsewhere",
         "verdict",
     ];
-    let row = |&(no, run): &(usize, &Run)| {
+    let row = |&(no, run): &(usize, &RunReport)| {
         let at = Place::run(no);
         let [scenario, broker, _, load] = which(no, run);
         let interval = run.distribution.as_ref().map(|it| it.interval_ms).unwrap_or_default();
@@ -55,7 +60,7 @@ fn latencies(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &
             at.cell("latency_ms/max", run.latency_ms.max, 2),
             at.cell("throughput_per_s", run.throughput_per_s, 0),
             offered(&at, run),
-            at.cell("rate/achieved_per_s", run.rate.and_then(|rate| rate.achieved_per_s), 1),
+            at.cell("rate/achieved_per_s", run.rate.map(|rate| rate.achieved_per_s), 1),
             items(&at, run),
             at.cell("latency_commits/p50", run.latency_commits.p50, 1),
             at.cell("own_floor/p50_ratio", floor, 2),
@@ -83,18 +88,18 @@ fn latencies(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &
 }
 
 /// The rate that was offered; marked where it fell short of what was asked for.
-fn offered(at: &Place, run: &Run) -> Cell {
-    let Some(Rate { asked_per_s, offered_per_s, is_short, .. }) = run.rate else {
+fn offered(at: &Place, run: &RunReport) -> Cell {
+    let Some(RateReport { asked_per_s, offered_per_s, is_short, .. }) = run.rate else {
         return NONE.into();
     };
-    let cell = at.cell("rate/offered_per_s", offered_per_s, 1);
+    let cell = at.cell("rate/offered_per_s", Some(offered_per_s), 1);
     match is_short {
         false => cell,
         true => cell.beside(format!("SHORT of {asked_per_s}")),
     }
 }
 
-fn items(at: &Place, run: &Run) -> Cell {
+fn items(at: &Place, run: &RunReport) -> Cell {
     match &run.items {
         None => NONE.into(),
         Some(items) => {
@@ -103,7 +108,7 @@ fn items(at: &Place, run: &Run) -> Cell {
     }
 }
 
-pub(super) fn throughputs(runs: &[(usize, &Run)]) -> Table {
+pub(super) fn throughputs(runs: &[(usize, &RunReport)]) -> Table {
     let header = [
         "scenario",
         "broker",
@@ -115,7 +120,7 @@ pub(super) fn throughputs(runs: &[(usize, &Run)]) -> Table {
         "P95",
         "verdict",
     ];
-    let row = |&(no, run): &(usize, &Run)| {
+    let row = |&(no, run): &(usize, &RunReport)| {
         let at = Place::run(no);
         let [scenario, broker, on, load] = which(no, run);
         vec![

@@ -10,7 +10,8 @@ mod summary;
 mod time;
 mod work;
 
-use super::document::{Document, Run, Status};
+use crate::report::Report;
+use crate::verdict::{RunReport, Status};
 
 pub(super) use cell::{Cell, Figure, Kind, NONE, Part, Place};
 pub(super) use highlights::highlights;
@@ -63,34 +64,34 @@ impl Table {
 }
 
 /// The tables with every run's figures that have rows.
-pub(super) fn all(document: &Document) -> Vec<Table> {
-    let of = |wanted: fn(&Run) -> bool| {
-        let runs = document.runs.iter().enumerate();
-        runs.filter(|(_, run)| wanted(run)).collect::<Vec<(usize, &Run)>>()
+pub(super) fn all(report: &Report) -> Vec<Table> {
+    let of = |wanted: fn(&RunReport) -> bool| {
+        let runs = report.runs.iter().enumerate();
+        runs.filter(|(_, run)| wanted(run)).collect::<Vec<(usize, &RunReport)>>()
     };
     let mut tables = vec![
-        latency::own(&of(Run::is_on_own)),
+        latency::own(&of(RunReport::is_on_own)),
         latency::ten(&of(|run| run.on == "ten")),
         latency::throughputs(&of(|run| run.on.contains('x'))),
-        time::segments(document),
-        time::ladders(document),
-        compared::differences(document),
-        compared::step_times(document),
-        work::work(document),
-        work::floors(document),
+        time::segments(report),
+        time::ladders(report),
+        compared::differences(report),
+        compared::step_times(report),
+        work::work(report),
+        work::floors(report),
     ];
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
 
 /// The cells that say which run a row is about.
-fn which(no: usize, run: &Run) -> [Cell; 4] {
+fn which(no: usize, run: &RunReport) -> [Cell; 4] {
     let scenario = Cell::from(run.scenario.clone()).of_kind(Kind::Run(no));
-    [scenario, run.broker.clone().into(), run.on.clone().into(), run.load().into()]
+    [scenario, run.broker.name().into(), run.on.clone().into(), run.load().into()]
 }
 
 /// What is said about a run, in a word or two.
-pub(super) fn verdict(run: &Run) -> &'static str {
+pub(super) fn verdict(run: &RunReport) -> &'static str {
     match run.status {
         Status::Good if run.budget.is_empty() => "right",
         Status::Good => "right, in budget",
@@ -100,6 +101,6 @@ pub(super) fn verdict(run: &Run) -> &'static str {
     }
 }
 
-fn verdict_cell(run: &Run) -> Cell {
+fn verdict_cell(run: &RunReport) -> Cell {
     Cell::from(verdict(run)).of_kind(Kind::Verdict(run.status))
 }

@@ -1,12 +1,13 @@
 //! What is said in words: verdicts, problems, and where it ran.
 
 use super::{NONE, verdict};
+use crate::report::Report;
 use crate::report::ServerFacts;
-use crate::report::document::{Document, Run, Status};
+use crate::verdict::{RunReport, Status};
 
 /// What is said about all runs together.
-pub(in crate::report) fn verdict_of_all(document: &Document) -> (Status, String) {
-    let runs = &document.runs;
+pub(in crate::report) fn verdict_of_all(report: &Report) -> (Status, String) {
+    let runs = &report.runs;
     let count = |status| runs.iter().filter(|run| run.status == status).count();
     let bad = [
         (Status::Invalid, "invalid"),
@@ -30,7 +31,7 @@ pub(in crate::report) fn verdict_of_all(document: &Document) -> (Status, String)
 }
 
 /// The run among the others, for people.
-fn name(run: &Run) -> String {
+fn name(run: &RunReport) -> String {
     let mut name = format!("{} on {}", run.scenario, run.broker);
     if !run.is_closed_loop() {
         name += &format!(", {}", run.load());
@@ -44,21 +45,21 @@ fn name(run: &Run) -> String {
 }
 
 /// Why runs are not good, a line each.
-pub(in crate::report) fn problems(document: &Document) -> Vec<String> {
-    document.runs.iter().flat_map(problems_of).collect()
+pub(in crate::report) fn problems(report: &Report) -> Vec<String> {
+    report.runs.iter().flat_map(problems_of).collect()
 }
 
 /// The problems and notes of all runs, a line each.
-pub(in crate::report) fn remarks(document: &Document) -> Vec<String> {
-    let lines = |run: &Run| {
+pub(in crate::report) fn remarks(report: &Report) -> Vec<String> {
+    let lines = |run: &RunReport| {
         let name = name(run);
         let notes = run.notes.iter().map(|text| format!("{name}: note: {text}"));
         problems_of(run).into_iter().chain(notes).collect::<Vec<_>>()
     };
-    document.runs.iter().flat_map(lines).chain(document.left_out.clone()).collect()
+    report.runs.iter().flat_map(lines).chain(report.left_out.clone()).collect()
 }
 
-fn problems_of(run: &Run) -> Vec<String> {
+fn problems_of(run: &RunReport) -> Vec<String> {
     let name = name(run);
     let verdict = match run.status {
         Status::OverBudget => String::new(), // its problems say so
@@ -68,9 +69,9 @@ fn problems_of(run: &Run) -> Vec<String> {
 }
 
 /// The machine and the servers, a line each: name and value.
-pub(in crate::report) fn setting(document: &Document) -> Vec<(&'static str, String)> {
-    let machine = &document.machine;
-    let environment = &document.environment;
+pub(in crate::report) fn setting(report: &Report) -> Vec<(&'static str, String)> {
+    let machine = &report.machine;
+    let environment = &report.environment;
     let server = |facts: &ServerFacts| {
         let settings = facts.settings.iter().map(|(name, value)| format!("{name}={value}"));
         format!("{} ({})", facts.version, settings.collect::<Vec<_>>().join(", "))
@@ -87,8 +88,8 @@ pub(in crate::report) fn setting(document: &Document) -> Vec<(&'static str, Stri
         ),
     ];
     lines.extend(environment.rabbitmq.as_ref().map(|facts| ("RabbitMQ", server(facts))));
-    let git = document.git.as_ref().map_or(NONE.to_owned(), |git| git.to_string());
-    lines.push(("revision", format!("{git}, sources {}", document.source_hash)));
-    lines.push(("stepmark", document.stepmark_version.clone()));
+    let git = report.git.as_ref().map_or(NONE.to_owned(), |git| git.to_string());
+    lines.push(("revision", format!("{git}, sources {}", report.source_hash)));
+    lines.push(("stepmark", report.stepmark_version.clone()));
     lines
 }

@@ -2,10 +2,11 @@
 
 use super::time::{percent, segment_cells};
 use super::{Cell, Kind, NONE, Place, Table};
-use crate::report::document::{Bar, Breakdown, Run, StepShare, Waterfall};
+use crate::breakdown::{Bar, Breakdown, StepTimes, Waterfall};
+use crate::verdict::RunReport;
 
 /// What there is to one run.
-pub(in crate::report) fn of_run(no: usize, run: &Run) -> Tables {
+pub(in crate::report) fn of_run(no: usize, run: &RunReport) -> Tables {
     Tables {
         segments: run.breakdown.as_ref().map(|it| segments(no, it)),
         steps: run.breakdown.as_ref().map(|it| steps(no, it)),
@@ -36,10 +37,10 @@ fn segments(no: usize, breakdown: &Breakdown) -> Table {
     let rows = rows.map(|(no, segment)| Vec::from(segment_cells(&at, no, segment)));
     let header = ["segment", "P50", "P95", "share"];
     let mut table = Table::new("segments-of", "Where the time goes", note, &header).rows(rows);
-    table.notes.extend(breakdown.sums_within_2_percent.map(|share| {
-        let (share, tasks) = (100.0 * share, breakdown.tasks);
-        format!("they sum to the latency within 2 % in {share:.1} % of {tasks} tasks")
-    }));
+    let (share, tasks) = (100.0 * breakdown.sums_within_2_percent, breakdown.tasks);
+    table
+        .notes
+        .push(format!("they sum to the latency within 2 % in {share:.1} % of {tasks} tasks"));
     table
 }
 
@@ -55,18 +56,18 @@ fn steps(no: usize, breakdown: &Breakdown) -> Table {
         "on the critical path",
         "tasks",
     ];
-    let row = |(step_no, step): (usize, &StepShare)| {
+    let row = |(step_no, step): (usize, &StepTimes)| {
         let at = Place::run(no).below(format!("breakdown/steps/{step_no}"));
         let parents = step.parents.join(", ");
         vec![
             step.step.clone().into(),
             if parents.is_empty() { NONE.into() } else { parents.into() },
-            at.cell("enqueued_ms", step.enqueued_ms, 3),
-            at.cell("claim_ms", step.claim_ms, 3),
-            at.cell("handler_ms", step.handler_ms, 3),
-            at.cell("process_ms", step.process_ms, 3),
-            percent(at.figure_in(0.01, "on_path", Some(step.on_path), 0), Some(step.on_path)),
-            at.count("tasks", step.tasks),
+            at.cell("enqueued_ms", Some(step.enqueued_ms), 3),
+            at.cell("claim_ms", Some(step.claim_ms), 3),
+            at.cell("handler_ms", Some(step.handler_ms), 3),
+            at.cell("process_ms", Some(step.process_ms), 3),
+            percent(at.figure_in(0.01, "on_path", Some(step.on_path), 0), step.on_path),
+            at.count("tasks", step.tasks as u64),
         ]
     };
     let note = "Medians by step, in ms; enqueued at: from the task's start";
@@ -82,7 +83,7 @@ pub(in crate::report) fn bars(no: usize, waterfall_no: usize, waterfall: &Waterf
         let at = Place::run(no).below(at);
         vec![
             bar.step.clone().unwrap_or_else(|| NONE.to_owned()).into(),
-            bar.segment.clone().into(),
+            bar.segment.name().into(),
             at.cell("from_ms", Some(bar.from_ms), 3),
             at.cell("to_ms", Some(bar.to_ms), 3),
             format!("{:.3}", bar.to_ms - bar.from_ms).into(),
@@ -95,7 +96,7 @@ pub(in crate::report) fn bars(no: usize, waterfall_no: usize, waterfall: &Waterf
 }
 
 /// The budget of one run, line by line.
-fn budget(run: &Run) -> Table {
+fn budget(run: &RunReport) -> Table {
     let rows = run.budget.iter().map(|line| {
         let words = match line.kept {
             Some(true) => "kept",
@@ -115,7 +116,7 @@ fn budget(run: &Run) -> Table {
 }
 
 /// A step's time in its worker, part by part.
-fn worker(no: usize, run: &Run) -> Table {
+fn worker(no: usize, run: &RunReport) -> Table {
     let at = Place::run(no).below("step_time");
     let rows = run.step_time.iter().flat_map(|time| {
         let all = time.run_us + time.completion_us;
@@ -139,22 +140,7 @@ fn worker(no: usize, run: &Run) -> Table {
 }
 
 /// The mean work of a task, and how far single tasks lie apart.
-fn work(no: usize, run: &Run) -> Table {
-    let work = &run.work;
-    let all = [
-        ("step_transitions", work.step_transitions),
-        ("task_transitions", work.task_transitions),
-        ("messages", work.messages),
-        ("dependency_evaluations", work.dependency_evaluations),
-        ("sql_statements", work.sql_statements),
-        ("commits", work.commits),
-        ("wal_flushes", work.wal_flushes),
-        ("wal_bytes", work.wal_bytes),
-        ("cpu_ms", work.cpu_ms),
-        ("file_reads", work.file_reads),
-        ("file_read_bytes", work.file_read_bytes),
-        ("http_calls", work.http_calls),
-    ];
+fn work(no: usize, run: &RunReport) -> Table {
     let at = Place::run(no);
     let row = |(name, mean): (&str, Option<f64>)| {
         let mean = Some(mean?);
@@ -171,10 +157,11 @@ fn work(no: usize, run: &Run) -> Table {
     let note = "Counted from outside the engine; lowest, median and highest where it was counted \
                 task by task";
     let header = ["work a task", "mean", "lowest", "median", "highest"];
-    Table::new("work-of", "Work", note, &header).rows(all.into_iter().filter_map(row))
+    Table::new("work-of", "Work", note, &header)
+        .rows(run.work.figures().into_iter().filter_map(row))
 }
 
-fn cpu(no: usize, run: &Run) -> Table {
+fn cpu(no: usize, run: &RunReport) -> Table {
     let at = Place::run(no).below("cpu_ms_by_process");
     let all = run.work.cpu_ms.filter(|ms| *ms > 0.0);
     let row = |(process, ms): (&String, &Option<f64>)| {
@@ -191,7 +178,7 @@ fn cpu(no: usize, run: &Run) -> Table {
     Table::new("cpu-of", "CPU", note, &header).rows(run.cpu_ms_by_process.iter().map(row))
 }
 
-fn floor(no: usize, run: &Run) -> Table {
+fn floor(no: usize, run: &RunReport) -> Table {
     let at = Place::run(no);
     let (floor, of_run, of_path) = (&run.floor.median, at.below("floor"), at.below("own_floor"));
     let own = run.own_floor;
@@ -213,9 +200,9 @@ fn floor(no: usize, run: &Run) -> Table {
             own.map(|it| it.http_round_trips),
         ),
     ];
-    let row = |(words, name, ms, count_name, count): (&str, _, Option<f64>, _, _)| {
+    let row = |(words, name, ms, count_name, count): (&str, _, Option<f64>, _, Option<u32>)| {
         let ms = Some(ms?);
-        let figures = [of_run.cell(name, ms, 3), of_path.cell(count_name, count, 0)];
+        let figures = [of_run.cell(name, ms, 3), of_path.cell(count_name, count.map(f64::from), 0)];
         Some(std::iter::once(Cell::from(words)).chain(figures).collect())
     };
     let note = "What the machine itself takes, in ms (median of three rounds), and how often the \

@@ -1,7 +1,9 @@
 //! The summary: each scenario beside the figures that were published for it.
 
-use super::{Cell, NONE, Part, Place, Table, verdict_cell, which};
-use crate::report::document::{Bounds, Document, Reference, Run};
+use super::{Cell, NONE, Place, Table, verdict_cell, which};
+use crate::report::Report;
+use crate::statistics::Ends;
+use crate::verdict::{Reference, RunReport};
 
 const NOTE: &str = "One task at a time (closed loop): latency in ms from before the request is \
                     sent until the caller knows of Complete; in brackets the interval of 95 %";
@@ -10,9 +12,9 @@ const FLOOR: &str = "× own floor: the latency as a multiple of what the machine
 
 /// The summary on the scenarios' own clusters and on the ten instances, and the latency of a
 /// stage; those that have rows.
-pub(in crate::report) fn summaries(document: &Document) -> Vec<Table> {
-    let own = runs(document, Run::is_plain);
-    let ten = runs(document, |run| run.is_alone() && run.on == "ten");
+pub(in crate::report) fn summaries(report: &Report) -> Vec<Table> {
+    let own = runs(report, RunReport::is_plain);
+    let ten = runs(report, |run| run.is_alone() && run.on == "ten");
     let mut tables = vec![
         summary("summary", "Summary", NOTE, &own),
         summary("summary-ten", "Summary on the ten instances", TEN, &ten),
@@ -25,16 +27,21 @@ pub(in crate::report) fn summaries(document: &Document) -> Vec<Table> {
 const TEN: &str = "The same on two orchestrators, and two workers in each language";
 
 /// Scenario by scenario, and of each the brokers.
-fn runs(document: &Document, wanted: fn(&Run) -> bool) -> Vec<(usize, &Run)> {
-    let scenarios = document.scenarios();
-    let place = |run: &Run| scenarios.iter().position(|name| *name == run.scenario);
-    let runs = document.runs.iter().enumerate();
-    let mut runs: Vec<(usize, &Run)> = runs.filter(|(_, run)| wanted(run)).collect();
+fn runs(report: &Report, wanted: fn(&RunReport) -> bool) -> Vec<(usize, &RunReport)> {
+    let scenarios = report.scenarios();
+    let place = |run: &RunReport| scenarios.iter().position(|name| *name == run.scenario);
+    let runs = report.runs.iter().enumerate();
+    let mut runs: Vec<(usize, &RunReport)> = runs.filter(|(_, run)| wanted(run)).collect();
     runs.sort_by_key(|(_, run)| place(run)); // stable
     runs
 }
 
-fn summary(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &Run)]) -> Table {
+fn summary(
+    id: &'static str,
+    name: &'static str,
+    note: &str,
+    runs: &[(usize, &RunReport)],
+) -> Table {
     let published_p50 = published_header(runs);
     let header = [
         "scenario",
@@ -47,7 +54,7 @@ fn summary(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &Ru
         "× own floor",
         "verdict",
     ];
-    let row = |&(no, run): &(usize, &Run)| {
+    let row = |&(no, run): &(usize, &RunReport)| {
         let at = Place::run(no);
         let [scenario, broker, _, _] = which(no, run);
         let interval = run.distribution.as_ref().map(|it| it.interval_ms).unwrap_or_default();
@@ -72,11 +79,11 @@ fn summary(id: &'static str, name: &'static str, note: &str, runs: &[(usize, &Ru
     table
 }
 
-fn stages(runs: &[(usize, &Run)]) -> Table {
+fn stages(runs: &[(usize, &RunReport)]) -> Table {
     let published_p50 = published_header(runs);
     let header =
         ["scenario", "broker", "stages", "P50", "a stage", &published_p50, "of it a stage"];
-    let row = |&(no, run): &(usize, &Run)| {
+    let row = |&(no, run): &(usize, &RunReport)| {
         let at = Place::run(no);
         let [scenario, broker, _, _] = which(no, run);
         let stages = run.stages()?;
@@ -97,7 +104,7 @@ fn stages(runs: &[(usize, &Run)]) -> Table {
 }
 
 /// `P50 published, other hardware`: with the label of the runs' references.
-fn published_header(runs: &[(usize, &Run)]) -> String {
+fn published_header(runs: &[(usize, &RunReport)]) -> String {
     let mut references = runs.iter().filter_map(|(_, run)| run.reference.as_ref());
     let label = references.next().map(|reference| reference.label.as_str());
     match label {
@@ -111,12 +118,12 @@ pub(in crate::report) fn with_interval(
     at: &Place,
     name: &str,
     value: Option<f64>,
-    interval: Option<Bounds>,
+    interval: Option<Ends>,
 ) -> Cell {
     let cell = at.cell(&format!("latency_ms/{name}"), value, 2);
     match interval.filter(|_| value.is_some()) {
         None => cell,
-        Some(Bounds { low, high }) => {
+        Some(Ends { low, high }) => {
             let at = at.below(format!("distribution/interval_ms/{name}"));
             cell.between(at.figure("low", Some(low), 2), at.figure("high", Some(high), 2))
         }
@@ -124,7 +131,7 @@ pub(in crate::report) fn with_interval(
 }
 
 /// The published P50, or its lowest and highest.
-pub(in crate::report) fn published(at: &Place, run: &Run) -> Cell {
+pub(in crate::report) fn published(at: &Place, run: &RunReport) -> Cell {
     let Some(Reference { p50_ms_min, p50_ms_max, .. }) = run.reference else {
         return NONE.into();
     };
@@ -136,7 +143,7 @@ pub(in crate::report) fn published(at: &Place, run: &Run) -> Cell {
 }
 
 /// Our P50 in percent of the published one.
-fn of_published(run: &Run) -> Cell {
+fn of_published(run: &RunReport) -> Cell {
     let Some((p50, reference)) = run.latency_ms.p50.zip(run.reference.as_ref()) else {
         return NONE.into();
     };
@@ -153,13 +160,10 @@ fn published_stage(reference: Option<&Reference>, stages: f64) -> Cell {
 }
 
 /// The segment that takes most of the time.
-pub(super) fn slowest(at: &Place, run: &Run) -> Cell {
+pub(super) fn slowest(at: &Place, run: &RunReport) -> Cell {
     let slowest = run.breakdown.as_ref().and_then(|breakdown| breakdown.slowest());
     let Some((no, segment)) = slowest else { return NONE.into() };
     let at = at.below(format!("breakdown/segments/{no}"));
-    let share: Part = match segment.share {
-        Some(share) => at.figure_in(0.01, "share", Some(share), 0),
-        None => return segment.segment.clone().into(),
-    };
-    Cell::from(segment.segment.clone()).beside(share).and_aside(" %")
+    let share = at.figure_in(0.01, "share", Some(segment.share), 0);
+    Cell::from(segment.segment.name()).beside(share).and_aside(" %")
 }

@@ -1,10 +1,11 @@
 //! The work of a task, and the machine's floor.
 
 use super::{Cell, Place, Table, which};
-use crate::report::document::{Document, Run};
+use crate::report::Report;
+use crate::verdict::RunReport;
 use crate::work::Spread;
 
-pub(super) fn work(document: &Document) -> Table {
+pub(super) fn work(report: &Report) -> Table {
     let header = [
         "scenario",
         "broker",
@@ -23,7 +24,7 @@ pub(super) fn work(document: &Document) -> Table {
         "read KB",
         "HTTP calls",
     ];
-    let row = |(no, run): (usize, &Run)| {
+    let row = |(no, run): (usize, &RunReport)| {
         let work = &run.work;
         let published = run.reference.as_ref().and_then(|text| text.task_transitions);
         let at = Place::run(no).below("work");
@@ -51,12 +52,12 @@ pub(super) fn work(document: &Document) -> Table {
     };
     let note = "Work a task, counted from outside the engine: mean (lowest to highest), and the \
                 count of the published text";
-    let rows = document.runs.iter().enumerate().map(row);
+    let rows = report.runs.iter().enumerate().map(row);
     Table::new("work", "Work a task", note, &header).rows(rows)
 }
 
 /// A mean, and how far single tasks lie apart.
-fn count(no: usize, run: &Run, name: &str, mean: Option<f64>) -> Cell {
+fn count(no: usize, run: &RunReport, name: &str, mean: Option<f64>) -> Cell {
     let cell = Place::run(no).below("work").cell(name, mean, 1);
     match run.work_each.get(name).filter(|spread| spread.min != spread.max) {
         None => cell,
@@ -67,7 +68,7 @@ fn count(no: usize, run: &Run, name: &str, mean: Option<f64>) -> Cell {
     }
 }
 
-pub(super) fn floors(document: &Document) -> Table {
+pub(super) fn floors(report: &Report) -> Table {
     let header = [
         "scenario",
         "broker",
@@ -86,7 +87,7 @@ pub(super) fn floors(document: &Document) -> Table {
         "P50 × it",
         "P95 × it",
     ];
-    let row = |(no, run): (usize, &Run)| {
+    let row = |(no, run): (usize, &RunReport)| {
         let (floor, own) = (&run.floor, run.own_floor);
         let at = Place::run(no);
         let (of_run, of_path) = (at.below("floor"), at.below("own_floor"));
@@ -101,10 +102,10 @@ pub(super) fn floors(document: &Document) -> Table {
             of_run.cell("http_ms", floor.median.http_ms, 3),
             drift,
             of_path.cell("ms", own.map(|own| own.ms), 2),
-            of_path.cell("commits", own.map(|own| own.commits), 0),
-            of_path.cell("hops", own.map(|own| own.hops), 0),
-            of_path.cell("sql_round_trips", own.map(|own| own.sql_round_trips), 0),
-            of_path.cell("http_round_trips", own.map(|own| own.http_round_trips), 0),
+            of_path.cell("commits", own.map(|own| own.commits.into()), 0),
+            of_path.cell("hops", own.map(|own| own.hops.into()), 0),
+            of_path.cell("sql_round_trips", own.map(|own| own.sql_round_trips.into()), 0),
+            of_path.cell("http_round_trips", own.map(|own| own.http_round_trips.into()), 0),
             of_path.cell("p50_ratio", own.and_then(|own| own.p50_ratio), 2),
             of_path.cell("p95_ratio", own.and_then(|own| own.p95_ratio), 2),
         ];
@@ -112,7 +113,7 @@ pub(super) fn floors(document: &Document) -> Table {
     };
     let note = "The machine's floor in the same runs, in ms (median of three rounds)";
     let own = "own floor: what the commits, hops and round trips on the critical path take at that";
-    let rows = document.runs.iter().enumerate().map(row);
+    let rows = report.runs.iter().enumerate().map(row);
     let table = Table::new("floors", "The machine's floor", note, &header).rows(rows);
     let mut table = table.without_empty(&header[9..]);
     if table.header.len() > 9 {

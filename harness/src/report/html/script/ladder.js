@@ -26,7 +26,7 @@ const drawLadder = (plot, ladder) => {
   const line = (label, key, name, extra) => ({
     label, borderColor: colour(name), backgroundColor: colour(name), borderWidth: 2,
     data: rungs.filter((rung) => rung[key] != null)
-      .map((rung) => ({ x: rung.offered_per_s, y: rung[key], rung })),
+      .map((rung) => ({ x: rung.asked_per_s, y: rung[key], rung })),
     pointRadius: 5,
     pointStyle: rungs.map((rung) => (rung.is_short ? "crossRot" : extra.point)),
     borderDash: extra.dash,
@@ -34,7 +34,7 @@ const drawLadder = (plot, ladder) => {
   const last = rungs[rungs.length - 1];
   const found = knee == null ? "no knee was found" : `the knee is at ${knee.toFixed(0)} a second`;
   const words = `Latency of ${ladder.scenario} on ${ladder.broker} at ${rungs.length} rates up to `
-    + `${last ? last.offered_per_s.toFixed(0) : 0} a second: ${found}. The table has all figures.`;
+    + `${last ? last.asked_per_s.toFixed(0) : 0} a second: ${found}. The table has all figures.`;
   return chart(plot, words, {
     type: "line",
     data: {
@@ -47,14 +47,14 @@ const drawLadder = (plot, ladder) => {
     options: {
       parsing: false,
       scales: {
-        x: { type: "linear", beginAtZero: true, title: title("offered a second") },
+        x: { type: "linear", beginAtZero: true, title: title("asked for a second") },
         y: { type: "logarithmic", title: title("ms") },
       },
       plugins: {
         legend: { labels: { usePointStyle: true, boxHeight: 8 } },
         tooltip: {
           callbacks: {
-            title: ([item]) => `${item.parsed.x.toFixed(0)} a second offered`,
+            title: ([item]) => `${item.parsed.x.toFixed(0)} a second asked for`,
             label: ({ dataset, raw: { y, rung } }) => {
               const achieved = rung.achieved_per_s?.toFixed(0) ?? "?";
               return `${dataset.label} ${ms(y)}, ${achieved} achieved${rung.is_short ? ", SHORT" : ""}`;
