@@ -136,8 +136,8 @@ impl Load<'_> {
     }
 
     /// Runs samples in an open loop: each begins when it is due, or, where that is not possible, as
-    /// soon as it is. The concurrency is not looked at. No more are begun once a task has come to no
-    /// end; those under way are waited for.
+    /// soon as it is. The concurrency is not looked at. No more are begun once a task has come to
+    /// no end; those under way are waited for.
     pub async fn drive_open(
         &self,
         arrivals: Arrivals,
