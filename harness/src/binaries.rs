@@ -90,36 +90,31 @@ impl Binaries {
     /// An interpreter is missing, the build fails, or a program is of another revision all the
     /// same.
     pub fn build(root: &Path, languages: &BTreeSet<Language>) -> Result<Binaries, BinariesError> {
-        for language in languages {
-            language.check_runtime(root)?; // before minutes of building
-        }
-        let program = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
-        let no_cargo = |error| BinariesError::NoCargo { program: program.clone(), error };
-        // A build that is interrupted ends with the harness, with all the compilers it started.
-        let guardian = Guardian::start().map_err(no_cargo)?;
-        let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
-        cargo
-            .args(["build", "--release", "--message-format=json-render-diagnostics"])
-            // Itself too: with other packages, what they share would have other features.
-            .args(["-p", "stepmark-engine", "-p", "stepmark-harness"])
-            .args(languages.iter().flat_map(|language| ["-p", language.cargo_package()]))
-            .current_dir(root)
-            .stderr(Stdio::inherit());
-        let output = cargo.output().map_err(no_cargo)?;
-        if output.status.code() == Some(NOT_FOUND) {
-            return Err(no_cargo(io::ErrorKind::NotFound.into()));
-        }
-        if !output.status.success() {
-            return Err(BinariesError::Build);
-        }
-        let made: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-            .flat_map(|artifact| artifact.filenames)
-            .collect();
+        // Itself too: with other packages, what they share would have other features.
+        let made = run_cargo(root, languages, &["-p", "stepmark-harness"])?;
+        Binaries::gather(root, languages, |name| found(&made, name).cloned())
+    }
+
+    /// Builds the programs of another tree, at `root`, with a target folder that is not its own:
+    /// what was built there for one revision is there for the next.
+    ///
+    /// # Errors
+    /// As of [`Binaries::build`].
+    pub fn build_apart(
+        root: &Path,
+        target: &Path,
+        languages: &BTreeSet<Language>,
+    ) -> Result<Binaries, BinariesError> {
+        let target = absolute(target);
+        let made = run_cargo(root, languages, &["--target-dir", &target.to_string_lossy()])?;
+        // The next revision's have the same names.
+        let kept = absolute(root).with_extension("programs");
+        let failed = |error| BinariesError::Tree { root: kept.clone(), error };
+        std::fs::create_dir_all(&kept).map_err(failed)?;
         Binaries::gather(root, languages, |name| {
-            let path = made.iter().find(|path| path.file_name().is_some_and(|file| file == name));
-            path.cloned().ok_or(BinariesError::NotBuilt(name))
+            let kept = kept.join(name);
+            std::fs::copy(found(&made, name)?, &kept).map_err(failed)?;
+            Ok(kept)
         })
     }
 
@@ -159,6 +154,48 @@ impl Binaries {
         }
         Ok(Binaries { root, orchestrator: orchestrator.path, workers, source_hash })
     }
+}
+
+/// The file of this name among those that were made.
+fn found<'m>(made: &'m [PathBuf], name: &'static str) -> Result<&'m PathBuf, BinariesError> {
+    let is_it = |path: &&PathBuf| path.file_name().is_some_and(|file| file == name);
+    made.iter().find(is_it).ok_or(BinariesError::NotBuilt(name))
+}
+
+/// Builds the engine's programs at `root`, and returns the files that were made.
+fn run_cargo(
+    root: &Path,
+    languages: &BTreeSet<Language>,
+    more: &[&str],
+) -> Result<Vec<PathBuf>, BinariesError> {
+    for language in languages {
+        language.check_runtime(root)?; // before minutes of building
+    }
+    let program = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+    let no_cargo = |error| BinariesError::NoCargo { program: program.clone(), error };
+    // A build that is interrupted ends with the harness, with all the compilers it started.
+    let guardian = Guardian::start().map_err(no_cargo)?;
+    let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
+    cargo
+        .args(["build", "--release", "--message-format=json-render-diagnostics"])
+        .args(["-p", "stepmark-engine"])
+        .args(languages.iter().flat_map(|language| ["-p", language.cargo_package()]))
+        .args(more)
+        .current_dir(root)
+        .stderr(Stdio::inherit());
+    let output = cargo.output().map_err(no_cargo)?;
+    if output.status.code() == Some(NOT_FOUND) {
+        return Err(no_cargo(io::ErrorKind::NotFound.into()));
+    }
+    if !output.status.success() {
+        return Err(BinariesError::Build);
+    }
+    let made = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .flat_map(|artifact| artifact.filenames)
+        .collect();
+    Ok(made)
 }
 
 /// The same path from anywhere.

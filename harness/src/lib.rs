@@ -11,6 +11,8 @@
 //!   of it; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
 //!
+//! Of two revisions: [`checkout`], the base beside the head; [`gate`], whether it is slower. Pure.
+//!
 //! Beside runs: [`selftest`], the instrument held against a system whose latencies are known;
 //! [`task`], tasks as the API tells them and as people read them.
 //! And [`authoring`]: new workflows.
@@ -23,6 +25,7 @@ pub mod binaries;
 pub mod breakdown;
 pub mod broker;
 pub mod budget;
+pub mod checkout;
 pub mod cli;
 pub mod client;
 pub mod cluster;
@@ -31,6 +34,7 @@ pub mod distribution;
 pub mod environment;
 pub mod floor;
 pub mod formula;
+pub mod gate;
 pub mod ladder;
 pub mod language;
 pub mod load;

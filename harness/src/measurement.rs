@@ -7,10 +7,10 @@
 mod comparison;
 mod error;
 mod finish;
+mod in_turns;
 pub(crate) mod seen;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,7 @@ use crate::workload::Workload;
 
 use comparison::{Beside, Compared, Other, Own};
 pub use error::RunError;
+pub use in_turns::{Both, InTurns, Turns};
 use seen::Seen;
 
 /// The servers that a run uses.
@@ -113,12 +114,7 @@ impl Measurement {
         let tasks = warm_from.saturating_add(plan.samples).saturating_mul(tasks_a_sample);
         let workload = Workload::prepare(scenario, tasks, &binaries.root, &logs, guardian).await?;
         let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
-        let connections = Connections {
-            database_url: database.engine_url.clone(),
-            broker: plan.broker,
-            rabbitmq_url: amqp_url.clone(),
-            settings: BTreeMap::from([("STEPMARK_QUEUE_PREFIX", database.queue_prefix())]),
-        };
+        let connections = Connections::to(&database, plan.broker, servers.rabbitmq.as_ref());
         let topology = plan.topology(scenario);
         let cluster = Cluster::start(binaries, &topology, &connections, &logs, guardian).await?;
         let client = Client::new(cluster.orchestrator_urls());
@@ -142,11 +138,16 @@ impl Measurement {
         let idle_since = Instant::now();
         let healthz = format!("{}/healthz", client.orchestrators()[0]);
         let mut probe = Probe::open(&database, amqp_url.as_deref(), healthz).await?;
-        let before = probe.measure(&client).await?;
+        let mut floor = Vec::new();
+        if !plan.counts_only {
+            floor.push(probe.measure(&client).await?);
+        }
         let ahead_us = probe.clock_ahead_us().await?;
         let processes = processes(&cluster, &servers, &database);
         let prometheus = servers.rabbitmq.as_ref().and_then(|server| server.prometheus_url.clone());
-        sleep_until(idle_since + SETTLE).await;
+        if !plan.counts_only {
+            sleep_until(idle_since + SETTLE).await;
+        }
         let facts = &servers.facts;
         let accountant =
             Accountant::open(&database, facts, plan.broker, prometheus, processes, &client).await?;
@@ -172,7 +173,7 @@ impl Measurement {
             next: warm_from,
             warm_from,
             accounted: 0,
-            floor: vec![before],
+            floor,
             driven: Driven::default(),
             ahead_us,
             began: Instant::now(),
@@ -259,12 +260,14 @@ impl Measurement {
         Ok(())
     }
 
-    /// Measures one more round of the floor, while no task is under way.
+    /// Measures one more round of the floor, while no task is under way, if it is wanted.
     ///
     /// # Errors
     /// A server fails.
     pub async fn measure_floor(&mut self) -> Result<(), RunError> {
-        self.floor.push(self.probe.measure(&self.client).await?);
+        if !self.plan.counts_only {
+            self.floor.push(self.probe.measure(&self.client).await?);
+        }
         Ok(())
     }
 

@@ -24,6 +24,10 @@ pub struct Plan {
     /// Whether the statements that functions run are counted too, which takes time: the latency's
     /// budget does not hold then.
     pub counts_nested: bool,
+    /// Whether only the work of tasks is counted: the machine's floor is not measured, commits and
+    /// flushes of the log are not counted, which take their time to settle, and nothing is judged
+    /// that needs either.
+    pub counts_only: bool,
     /// Tasks before the measurement.
     pub warmup: u64,
     /// Tasks that are going to be measured; a guess where nobody can tell. An oracle's program is
@@ -77,6 +81,7 @@ impl Plan {
     pub fn compared<'s>(&self, scenario: &'s Scenario) -> Option<(&'s Compare, &'s Scenario)> {
         let compare = scenario.compare.as_ref()?;
         let other = compare.other.as_deref()?;
-        (self.on == On::Own && self.is_one_at_a_time()).then_some((compare, other))
+        (self.on == On::Own && self.is_one_at_a_time() && !self.counts_only)
+            .then_some((compare, other))
     }
 }

@@ -15,7 +15,7 @@ use crate::broker::Broker;
 use crate::client::Client;
 use crate::environment::{Choice, EnvironmentError, PostgresFacts, RabbitMqServer, RunDatabase};
 use crate::ladder::Ladder;
-use crate::measurement::{Measurement, RunError, Servers};
+use crate::measurement::{Both, InTurns, Measurement, RunError, Servers};
 use crate::plan::Plan;
 use crate::raw::RawRun;
 use crate::report::{Environment, Git, Machine, Report, SCHEMA_VERSION, ServerFacts};
@@ -137,6 +137,39 @@ impl Suite {
         let databases = (database, others_database);
         let started =
             Measurement::start(scenario, plan, binaries, servers, databases, &logs, guardian).await;
+        if started.is_err() {
+            self.clean_up().await;
+        }
+        started
+    }
+
+    /// Starts a scenario on two clusters, of these programs and of its own. Once it is over,
+    /// [`Suite::clean_up`] removes what is left of it.
+    ///
+    /// # Errors
+    /// A server, a cluster or the disk fails; nothing of the run is left then.
+    pub async fn start_in_turns(
+        &mut self,
+        scenario: &Scenario,
+        plan: Plan,
+        base: &Binaries,
+        blocks: u64,
+    ) -> Result<InTurns, RunError> {
+        let servers = self.servers(plan.broker).await?;
+        let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
+        let admin_url = &servers.postgres.admin_url;
+        let bases = RunDatabase::create(admin_url, amqp_url.clone()).await?;
+        self.databases.push(bases.clone());
+        let heads = RunDatabase::create(admin_url, amqp_url).await?;
+        self.databases.push(heads.clone());
+        let both = Both {
+            binaries: [base, &self.binaries],
+            servers: &servers,
+            databases: [bases, heads],
+            logs: &self.folder.join("logs"),
+            guardian: &self.guardian,
+        };
+        let started = InTurns::start(scenario, plan, blocks, both).await;
         if started.is_err() {
             self.clean_up().await;
         }

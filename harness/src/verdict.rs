@@ -341,7 +341,7 @@ fn add_verdict(report: &mut RunReport, subject: &Subject, seen: &Observations) {
     }
     if subject.counts_nested {
         report.notes.push("statements inside functions were counted, which takes time".to_owned());
-    } else if subject.is_one_at_a_time() {
+    } else if subject.is_one_at_a_time() && !subject.counts_only {
         let (budget, multiple) = (&subject.budget, report.latency_commits.p50);
         report.budget.extend(budget::judge_latency(budget, subject.broker, multiple));
         report.notes.extend(budget::missed_aim(budget, subject.broker, multiple));

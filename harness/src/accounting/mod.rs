@@ -223,28 +223,32 @@ impl Accountant {
     }
 
     /// Closes the accounts of `tasks` tasks, once the cluster is gone. `own_flushes` is the number
-    /// of WAL flushes that the harness itself caused in between.
+    /// of WAL flushes that the harness itself caused in between; without it the baseline has not
+    /// settled, and what takes its time to settle is not told.
     ///
     /// # Errors
     /// PostgreSQL does not answer.
     pub async fn close(
         mut self,
         tasks: u64,
-        own_flushes: u64,
+        own_flushes: Option<u64>,
     ) -> Result<Balance, EnvironmentError> {
+        let settles = own_flushes.is_some();
         let gone = self.counters.sessions_gone().await?;
         let end = self.counters.settled().await?;
         self.counters.close().await?;
         let a_task = |count: f64| count / tasks.max(1) as f64;
-        let flushes = end.wal_flushes - self.baseline.wal_flushes - own_flushes.cast_signed();
+        let own_flushes = own_flushes.unwrap_or_default().cast_signed();
+        let flushes = end.wal_flushes - self.baseline.wal_flushes - own_flushes;
         let by_process: BTreeMap<String, Option<f64>> =
             self.total.cpu_ms.into_iter().map(|(name, ms)| (name, ms.map(a_task))).collect();
         let mean = Work {
             messages: self.total.messages.map(a_task),
             dependency_evaluations: self.evaluations.map(a_task),
             sql_statements: self.total.statements.map(|count| a_task(count as f64)),
-            commits: gone.then(|| a_task((end.commits - self.baseline.commits) as f64)),
-            wal_flushes: gone.then(|| a_task(flushes as f64)),
+            commits: (gone && settles)
+                .then(|| a_task((end.commits - self.baseline.commits) as f64)),
+            wal_flushes: (gone && settles).then(|| a_task(flushes as f64)),
             wal_bytes: Some(a_task(self.total.wal_bytes as f64)),
             cpu_ms: Some(by_process.values().flatten().sum()),
             file_reads: self.total.reads.map(|reads| a_task(reads.calls)),
@@ -254,7 +258,10 @@ impl Accountant {
         };
         let each = self.each.into_iter();
         let each = each.filter_map(|(name, counts)| Some((name, Spread::of(counts)?))).collect();
-        let gaps = gaps(&mean, self.broker);
+        let mut gaps = gaps(&mean, self.broker);
+        if !gone {
+            gaps.push("commits and WAL flushes: sessions of the engine outlive its cluster".into());
+        }
         let messages = self.total.messages.filter(|messages| *messages > 0.0);
         let called = self.total.texts.into_iter().filter(|(_, calls)| *calls > 0);
         let statements = called.map(|((text, is_nested), calls)| StatementCalls {
@@ -325,9 +332,6 @@ fn gaps(mean: &Work, broker: Broker) -> Vec<String> {
             }
             .to_owned(),
         );
-    }
-    if mean.commits.is_none() {
-        gaps.push("commits and WAL flushes: sessions of the engine outlive its cluster".to_owned());
     }
     if mean.dependency_evaluations.is_none() {
         gaps.push("dependency evaluations: an orchestrator's /metrics cannot be read".to_owned());

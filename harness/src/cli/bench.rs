@@ -90,11 +90,23 @@ const SIZES: [On; 3] = [
 /// And the scenario that is run on them.
 const GROWING: &str = "linear_rust";
 
+/// Which brokers are meant.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Brokers {
+pub(super) enum Brokers {
     Pgmq,
     Rabbitmq,
     Both,
+}
+
+impl Brokers {
+    /// They.
+    pub(super) const fn all(self) -> &'static [Broker] {
+        match self {
+            Brokers::Pgmq => &[Broker::Pgmq],
+            Brokers::Rabbitmq => &[Broker::Rabbitmq],
+            Brokers::Both => &[Broker::Pgmq, Broker::Rabbitmq],
+        }
+    }
 }
 
 impl BenchArgs {
@@ -114,6 +126,7 @@ impl BenchArgs {
                         concurrency,
                         arrivals,
                         counts_nested,
+                        counts_only: false,
                         warmup,
                         samples,
                     };
@@ -223,11 +236,7 @@ async fn measure(
     args: &BenchArgs,
     scenarios: &[Scenario],
 ) -> Result<(), String> {
-    let brokers: &[Broker] = match args.broker {
-        Brokers::Pgmq => &[Broker::Pgmq],
-        Brokers::Rabbitmq => &[Broker::Rabbitmq],
-        Brokers::Both => &[Broker::Pgmq, Broker::Rabbitmq],
-    };
+    let brokers = args.broker.all();
     for broker in brokers {
         let runs = args.runs(scenarios, *broker);
         // One broker of two that is missing leaves a report that says so, and is incomplete.
@@ -252,7 +261,12 @@ async fn measure(
     Ok(())
 }
 
-async fn run_one(suite: &mut Suite, scenario: &Scenario, plan: Plan) -> Result<(), String> {
+/// Runs a scenario, and takes what came of it into the report. An error is one of the environment.
+pub(super) async fn run_one(
+    suite: &mut Suite,
+    scenario: &Scenario,
+    plan: Plan,
+) -> Result<(), String> {
     let mut progress = Progress::new();
     let samples = plan.samples;
     let at_once = match (plan.arrivals, plan.concurrency) {

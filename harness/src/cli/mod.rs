@@ -5,6 +5,7 @@
 mod api;
 mod bench;
 mod doctor;
+mod gate;
 mod ladder;
 mod namespace;
 mod products;
@@ -56,6 +57,11 @@ enum Command {
     ///
     /// Exit code: 0 good, 2 invalid, 3 environment.
     Ladder(ladder::LadderArgs),
+    /// Judge budgets, and hold this tree's latencies against another revision's.
+    ///
+    /// Exit code: 0 good, 1 budget broken or slower than the base, 2 invalid or incomplete, 3
+    /// environment.
+    Gate(gate::GateArgs),
     /// Make all formats of a report anew from the raw data in its folder.
     Report(report::ReportArgs),
     /// Hold the instrument against a system whose latencies are known; about 40 s.
@@ -158,6 +164,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Bench(args) => bench::run(args).await,
             Command::Ladder(args) => ladder::run(args).await,
+            Command::Gate(args) => gate::run(args).await,
             Command::Report(args) => report::run(&args),
             Command::Selftest => selftest::run().await,
             Command::Up(args) => up::run(args).await,

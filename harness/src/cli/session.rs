@@ -25,6 +25,11 @@ impl<'a> Place<'a> {
         Place { root, folder, is_latest: told.is_none() }
     }
 
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Builds the programs, with workers in these languages, and starts PostgreSQL; else says why
     /// not, and returns the exit code.
     pub(super) async fn open(

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::binaries::Binaries;
 use crate::broker::Broker;
+use crate::environment::{RabbitMqServer, RunDatabase};
 use crate::language::WorkerProgram;
 use crate::topology::Topology;
 
@@ -32,6 +33,22 @@ pub struct Connections {
     pub rabbitmq_url: Option<String>,
     /// Settings of the engine that differ from its defaults: environment variables.
     pub settings: BTreeMap<&'static str, String>,
+}
+
+impl Connections {
+    /// To a run's database, and to RabbitMQ where it is the broker.
+    pub fn to(
+        database: &RunDatabase,
+        broker: Broker,
+        rabbitmq: Option<&RabbitMqServer>,
+    ) -> Connections {
+        Connections {
+            database_url: database.engine_url.clone(),
+            broker,
+            rabbitmq_url: rabbitmq.map(|server| server.amqp_url.clone()),
+            settings: BTreeMap::from([("STEPMARK_QUEUE_PREFIX", database.queue_prefix())]),
+        }
+    }
 }
 
 /// A running cluster. Dropping it kills its processes; [`Cluster::stop`] ends them in order.

@@ -23,7 +23,7 @@ impl Measurement {
         let step_seconds = StepSeconds::read(&self.client, &self.cluster.worker_urls()).await;
         let step_time = step_seconds.zip(self.step_seconds);
         self.keep_metrics().await?;
-        let own_flushes = self.probe.commits();
+        let own_flushes = (!self.plan.counts_only).then(|| self.probe.commits());
         self.probe.close().await?;
         let mut faults = self.cluster.stop().await;
         let mut seen = self.seen.into_inner();

@@ -9,6 +9,7 @@ mod authoring;
 mod ends;
 mod engine;
 mod forms;
+mod gate;
 mod input;
 mod instrument;
 mod open_loop;

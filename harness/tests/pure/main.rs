@@ -4,6 +4,7 @@
 
 mod formats;
 mod formula;
+mod gates;
 mod house;
 mod oracle;
 mod played;

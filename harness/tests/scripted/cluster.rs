@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::{Path, State};
@@ -173,6 +174,9 @@ async fn play(script: &Script, task_uuid: Uuid, mut results: [String; 4]) -> Res
     let extra = i32::from(spoiled("extra_message"));
     if script.fault == "extra_select" {
         sqlx::query("SELECT count(*) FROM stepmark.tasks").execute(&script.pool).await?;
+    }
+    if script.fault == "slow" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let gap = spoiled("audit_gap");
     let written = |messages| {

@@ -1,0 +1,76 @@
+//! The base and the head in turns, row by row; what is suspected once more.
+
+use super::{ENVIRONMENT, GateArgs, INVALID, Stopped, budgets};
+use crate::binaries::Binaries;
+use crate::broker::Broker;
+use crate::gate::{Gate, Row};
+use crate::progress::Progress;
+use crate::scenario::Scenario;
+use crate::suite::Suite;
+
+/// Takes every row, decides, and takes those again that are suspected.
+pub(super) async fn judge(
+    suite: &mut Suite,
+    args: &GateArgs,
+    scenarios: &[Scenario],
+    base: &Binaries,
+    gate: &mut Gate,
+) -> Result<(), Stopped> {
+    for broker in args.broker.all() {
+        for scenario in args.rows(scenarios) {
+            gate.first.push(row(suite, args, scenario, *broker, base).await?);
+        }
+    }
+    stands(gate)?;
+    Gate::decide(&mut gate.first);
+    let again = gate.first.iter().filter(|row| row.is_suspect());
+    let again: Vec<(String, Broker)> =
+        again.map(|row| (row.scenario.clone(), row.broker)).collect();
+    for (name, broker) in again {
+        let scenario = scenarios.iter().find(|scenario| scenario.name == name);
+        if let Some(scenario) = scenario {
+            eprintln!("suspected, so once more: {name} on {}", broker.name());
+            gate.second.push(row(suite, args, scenario, broker, base).await?);
+        }
+    }
+    stands(gate)?;
+    Gate::decide(&mut gate.second);
+    Ok(())
+}
+
+async fn row(
+    suite: &mut Suite,
+    args: &GateArgs,
+    scenario: &Scenario,
+    broker: Broker,
+    base: &Binaries,
+) -> Result<Row, Stopped> {
+    let mut progress = Progress::new();
+    let name = format!("{} on {}, base and head in turns", scenario.name, broker.name());
+    progress.say(&format!("{name}: clusters, warm-up"));
+    let plan = budgets::plan(args, broker, 2 * args.blocks);
+    let turns = async {
+        let run = suite.start_in_turns(scenario, plan, base, args.blocks).await?;
+        for instance in run.instances() {
+            progress.say(&format!("  {instance}"));
+        }
+        progress.begin(&name, 4 * args.blocks);
+        run.run(args.blocks, |tasks| progress.advance(tasks)).await
+    };
+    let turns = turns.await;
+    progress.end();
+    suite.clean_up().await;
+    match turns {
+        Ok(turns) => Ok(Row::of(&scenario.name, broker, &turns)),
+        Err(error) if error.is_of_the_environment() => Err((ENVIRONMENT, error.to_string())),
+        Err(error) => Ok(Row::failed(&scenario.name, broker, error.to_string())),
+    }
+}
+
+fn stands(gate: &Gate) -> Result<(), Stopped> {
+    let problems = gate.problems();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err((INVALID, format!("the gate has not decided: {}", problems.join("; ")))),
+    }
+}

@@ -1,0 +1,110 @@
+//! The gate: whether the head is slower than the base, by rows of samples that were taken in turns.
+//! Pure.
+//!
+//! A row is a scenario on a broker. Of each block of four samples (base, head, head, base) it has
+//! one difference: the mean logarithm of the head's latencies less that of the base's, so that a
+//! row is about a ratio and no stall outweighs the rest. All rows are decided together
+//! ([`suspects`]); those that are suspected are run again, on new clusters, and only what both say
+//! fails ([`confirmed`]).
+
+mod row;
+mod words;
+
+use serde::{Deserialize, Serialize};
+
+use crate::statistics;
+
+pub use row::{Row, SegmentChange};
+pub use words::{markdown, terminal};
+
+/// The version of `gate.json`'s schema.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The error rate of each of the two runs, for all its rows together: how likely it is that any row
+/// is suspected whose head is no slower than [`TOLERATED`].
+pub const ERROR_RATE: f64 = 0.05;
+/// A head that is slower by this share counts as no slower: so far do two clusters of the same
+/// programs differ.
+pub const TOLERATED: f64 = 0.015;
+/// The effect size: a row fails from this share on, however sure it is that there is a difference.
+pub const EFFECT: f64 = 0.03;
+
+/// What is said of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shift {
+    /// The head's latency over the base's.
+    pub ratio: f64,
+    /// How likely the row is if the head were no more than [`TOLERATED`] slower, 0 to 1.
+    pub p: f64,
+    /// Whether it is slower for sure, all rows of its run considered, and by [`EFFECT`] and more.
+    pub is_suspect: bool,
+}
+
+/// What is said of all rows of a run, in their order: p-values by the signed-rank test, and of all
+/// together by Holm's method (*A simple sequentially rejective multiple test procedure*, 1979).
+pub fn suspects(rows: &[&[f64]]) -> Vec<Shift> {
+    let of = |row: &&[f64]| {
+        let p = statistics::p_above(row, TOLERATED.ln_1p());
+        // A shift takes longer to find than its chance, and most rows have none.
+        let ratio = statistics::shift(row).map_or(1.0, f64::exp);
+        Shift { ratio, p, is_suspect: false }
+    };
+    let mut shifts: Vec<Shift> = rows.iter().map(of).collect();
+    let mut by_p: Vec<usize> = (0..shifts.len()).collect();
+    by_p.sort_by(|a, b| shifts[*a].p.total_cmp(&shifts[*b].p));
+    for (nr, row) in by_p.iter().enumerate() {
+        let left = (shifts.len() - nr) as f64;
+        let shift = &mut shifts[*row];
+        if shift.p > ERROR_RATE / left {
+            break;
+        }
+        shift.is_suspect = shift.ratio >= 1.0 + EFFECT;
+    }
+    shifts
+}
+
+/// What came of a gate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Gate {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The base, as it was asked for, and its commit.
+    pub base: String,
+    /// The head.
+    pub head: String,
+    /// All rows.
+    pub first: Vec<Row>,
+    /// Those that were suspected, once more, on new clusters.
+    pub second: Vec<Row>,
+}
+
+impl Gate {
+    /// A gate without rows.
+    pub fn new(base: String, head: String) -> Gate {
+        let (first, second) = (Vec::new(), Vec::new());
+        Gate { schema_version: SCHEMA_VERSION, base, head, first, second }
+    }
+
+    /// Decides the rows of the first run, or of the second.
+    pub fn decide(rows: &mut [Row]) {
+        let differences: Vec<&[f64]> = rows.iter().map(|row| &row.differences[..]).collect();
+        let shifts = suspects(&differences);
+        for (row, shift) in rows.iter_mut().zip(shifts) {
+            row.shift = Some(shift);
+        }
+    }
+
+    /// The rows that fail: suspected in both runs. As the second run has them.
+    pub fn regressions(&self) -> Vec<&Row> {
+        self.second.iter().filter(|row| row.is_suspect()).collect()
+    }
+
+    /// Why nothing can be said.
+    pub fn problems(&self) -> Vec<String> {
+        let rows = self.first.iter().chain(&self.second);
+        let of = |row: &Row| {
+            row.problems.iter().map(|why| format!("{}: {why}", row.name)).collect::<Vec<_>>()
+        };
+        rows.flat_map(of).collect()
+    }
+}
