@@ -11,6 +11,9 @@
 //!   of it; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
 //!
+//! From one report to the next: [`compare`], which ask [`fingerprint`]
+//! whether milliseconds can be compared, and draw their tables by [`grid`].
+//!
 //! Beside runs: [`selftest`], the instrument held against a system whose latencies are known;
 //! [`task`], tasks as the API tells them and as people read them.
 //! And [`authoring`]: new workflows.
@@ -26,11 +29,14 @@ pub mod budget;
 pub mod cli;
 pub mod client;
 pub mod cluster;
+pub mod compare;
 pub mod difference;
 pub mod distribution;
 pub mod environment;
+pub mod fingerprint;
 pub mod floor;
 pub mod formula;
+pub mod grid;
 pub mod ladder;
 pub mod language;
 pub mod load;

@@ -4,6 +4,7 @@
 
 mod api;
 mod bench;
+mod compare;
 mod doctor;
 mod ladder;
 mod namespace;
@@ -58,6 +59,10 @@ enum Command {
     Ladder(ladder::LadderArgs),
     /// Make all formats of a report anew from the raw data in its folder.
     Report(report::ReportArgs),
+    /// Show two reports side by side, run by run.
+    ///
+    /// Exit code: 0 shown, 2 their environments differ (--anyway goes on), or bad input.
+    Compare(compare::CompareArgs),
     /// Hold the instrument against a system whose latencies are known; about 40 s.
     ///
     /// Exit code: 0 it tells what is, 2 it does not.
@@ -159,6 +164,7 @@ pub fn main() -> ExitCode {
             Command::Bench(args) => bench::run(args).await,
             Command::Ladder(args) => ladder::run(args).await,
             Command::Report(args) => report::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Selftest => selftest::run().await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
