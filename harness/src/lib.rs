@@ -11,7 +11,7 @@
 //!   of it; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
 //!
-//! From one report to the next: [`compare`], which ask [`fingerprint`]
+//! From one report to the next: [`compare`], [`baseline`], which ask [`fingerprint`]
 //! whether milliseconds can be compared, and draw their tables by [`grid`].
 //!
 //! Beside runs: [`selftest`], the instrument held against a system whose latencies are known;
@@ -22,6 +22,7 @@ pub mod accounting;
 pub mod arrivals;
 pub mod audit;
 pub mod authoring;
+pub mod baseline;
 pub mod binaries;
 pub mod breakdown;
 pub mod broker;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 good, 1 budget broken, 2 invalid or incomplete (also: bad input), 3 environment.
 
 mod api;
+mod baseline;
 mod bench;
 mod compare;
 mod doctor;
@@ -63,6 +64,9 @@ enum Command {
     ///
     /// Exit code: 0 shown, 2 their environments differ (--anyway goes on), or bad input.
     Compare(compare::CompareArgs),
+    /// What reports are held against from one day to the next.
+    #[command(subcommand)]
+    Baseline(baseline::BaselineCommand),
     /// Hold the instrument against a system whose latencies are known; about 40 s.
     ///
     /// Exit code: 0 it tells what is, 2 it does not.
@@ -165,6 +169,7 @@ pub fn main() -> ExitCode {
             Command::Ladder(args) => ladder::run(args).await,
             Command::Report(args) => report::run(&args),
             Command::Compare(args) => compare::run(&args),
+            Command::Baseline(command) => baseline::run(&command),
             Command::Selftest => selftest::run().await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,

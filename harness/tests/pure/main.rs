@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod baseline;
 mod compare;
 mod formats;
 mod formula;
