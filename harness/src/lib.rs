@@ -11,7 +11,7 @@
 //!   of it; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
 //!
-//! From one report to the next: [`compare`], [`baseline`], which ask [`fingerprint`]
+//! From one report to the next: [`compare`], [`baseline`], [`history`], which ask [`fingerprint`]
 //! whether milliseconds can be compared, and draw their tables by [`grid`].
 //!
 //! Beside runs: [`selftest`], the instrument held against a system whose latencies are known;
@@ -38,6 +38,7 @@ pub mod fingerprint;
 pub mod floor;
 pub mod formula;
 pub mod grid;
+pub mod history;
 pub mod ladder;
 pub mod language;
 pub mod load;

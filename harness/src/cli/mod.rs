@@ -7,6 +7,7 @@ mod baseline;
 mod bench;
 mod compare;
 mod doctor;
+mod history;
 mod ladder;
 mod namespace;
 mod products;
@@ -67,6 +68,11 @@ enum Command {
     /// What reports are held against from one day to the next.
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
+    /// Show where the level of a figure has changed from report to report, and since when.
+    ///
+    /// Exit code: 0 nothing has got worse lately, 1 something has, 2 bad input.
+    #[command(args_conflicts_with_subcommands = true)]
+    History(history::HistoryArgs),
     /// Hold the instrument against a system whose latencies are known; about 40 s.
     ///
     /// Exit code: 0 it tells what is, 2 it does not.
@@ -170,6 +176,7 @@ pub fn main() -> ExitCode {
             Command::Report(args) => report::run(&args),
             Command::Compare(args) => compare::run(&args),
             Command::Baseline(command) => baseline::run(&command),
+            Command::History(args) => history::run(&args),
             Command::Selftest => selftest::run().await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,

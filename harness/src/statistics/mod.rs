@@ -3,7 +3,9 @@
 mod comb;
 mod drift;
 mod quantile;
+mod step;
 
 pub use comb::{Comb, comb};
 pub use drift::{Drift, drift};
 pub use quantile::{Ends, Interval, interval, median_interval, quantile_of_sorted, ranks};
+pub use step::{RUNS_MIN, Step, steps};

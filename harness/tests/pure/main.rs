@@ -6,6 +6,7 @@ mod baseline;
 mod compare;
 mod formats;
 mod formula;
+mod history;
 mod house;
 mod oracle;
 mod played;
