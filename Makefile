@@ -26,6 +26,12 @@ bench: setup ## run all tiers on both brokers, and on the ten instances; writes 
 	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@target/release/stepmark bench --whole
 
+gate: setup ## budgets of tier 1, or against another revision in turns (BASE=REV; BASELINE=DIR, REPORT=DIR)
+	@echo "building; the first time takes some minutes"
+	@$(CARGO) build --quiet --release $(PROGRAMS)
+	@target/release/stepmark gate $(if $(BASE),--base $(BASE)) \
+		$(if $(BASELINE),--baseline $(BASELINE)) $(if $(REPORT),--report $(REPORT))
+
 test: setup ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
@@ -65,10 +71,11 @@ image: ## build the container images of the engine and all workers (TAG=latest)
 	@$(CARGO) build --quiet --release $(addprefix -p stepmark-,$(INSTANCES))
 	@sh deploy/image.sh
 
-lint: setup ## format check, clippy with warnings as errors, docs
+lint: setup ## format check, clippy with warnings as errors, docs, GitHub's workflows
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	@sh .github/lint.sh
 
 up: setup ## start servers and a cluster and stay until Ctrl-C
 	@$(CARGO) build --quiet --release -p stepmark-harness
@@ -89,5 +96,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench test libraries test-python test-ruby test-typescript test-report bindings \
+.PHONY: help setup bench gate test libraries test-python test-ruby test-typescript test-report bindings \
 	image lint up doctor openapi schema clean

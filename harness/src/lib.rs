@@ -13,6 +13,9 @@
 //!
 //! Of two revisions: [`checkout`], the base beside the head; [`gate`], whether it is slower. Pure.
 //!
+//! From one report to the next: [`compare`], [`baseline`], [`history`], which ask [`fingerprint`]
+//! whether milliseconds can be compared, and draw their tables by [`grid`].
+//!
 //! Beside runs: [`selftest`], the instrument held against a system whose latencies are known;
 //! [`task`], tasks as the API tells them and as people read them.
 //! And [`authoring`]: new workflows.
@@ -21,6 +24,7 @@ pub mod accounting;
 pub mod arrivals;
 pub mod audit;
 pub mod authoring;
+pub mod baseline;
 pub mod binaries;
 pub mod breakdown;
 pub mod broker;
@@ -29,12 +33,16 @@ pub mod checkout;
 pub mod cli;
 pub mod client;
 pub mod cluster;
+pub mod compare;
 pub mod difference;
 pub mod distribution;
 pub mod environment;
+pub mod fingerprint;
 pub mod floor;
 pub mod formula;
 pub mod gate;
+pub mod grid;
+pub mod history;
 pub mod ladder;
 pub mod language;
 pub mod load;

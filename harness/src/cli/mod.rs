@@ -3,9 +3,12 @@
 //! Exit codes: 0 good, 1 budget broken, 2 invalid or incomplete (also: bad input), 3 environment.
 
 mod api;
+mod baseline;
 mod bench;
+mod compare;
 mod doctor;
 mod gate;
+mod history;
 mod ladder;
 mod namespace;
 mod products;
@@ -64,6 +67,18 @@ enum Command {
     Gate(gate::GateArgs),
     /// Make all formats of a report anew from the raw data in its folder.
     Report(report::ReportArgs),
+    /// Show two reports side by side, run by run.
+    ///
+    /// Exit code: 0 shown, 2 their environments differ (--anyway goes on), or bad input.
+    Compare(compare::CompareArgs),
+    /// What reports are held against from one day to the next.
+    #[command(subcommand)]
+    Baseline(baseline::BaselineCommand),
+    /// Show where the level of a figure has changed from report to report, and since when.
+    ///
+    /// Exit code: 0 nothing has got worse lately, 1 something has, 2 bad input.
+    #[command(args_conflicts_with_subcommands = true)]
+    History(history::HistoryArgs),
     /// Hold the instrument against a system whose latencies are known; about 40 s.
     ///
     /// Exit code: 0 it tells what is, 2 it does not.
@@ -166,6 +181,9 @@ pub fn main() -> ExitCode {
             Command::Ladder(args) => ladder::run(args).await,
             Command::Gate(args) => gate::run(args).await,
             Command::Report(args) => report::run(&args),
+            Command::Compare(args) => compare::run(&args),
+            Command::Baseline(command) => baseline::run(&command),
+            Command::History(args) => history::run(&args),
             Command::Selftest => selftest::run().await,
             Command::Up(args) => up::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,

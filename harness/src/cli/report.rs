@@ -31,13 +31,16 @@ pub(super) fn run(args: &ReportArgs) -> u8 {
 /// The report of a folder: the machine and the servers as its `report.json` tells them, and the
 /// runs judged anew by what they saw.
 pub(super) fn read(folder: &Path) -> Result<Report, RawError> {
-    let path = folder.join("report.json");
-    let text = std::fs::read_to_string(&path);
-    let text = text.map_err(|error| RawError::File { path: path.clone(), error })?;
-    let report = Report::parse(&text);
-    let mut report =
-        report.map_err(|error| RawError::Malformed { path, why: error.to_string() })?;
+    let mut report = parse(folder)?;
     let raw = RawRun::read_all(folder)?;
     report.runs = raw.iter().map(RawRun::report).collect();
     Ok(report)
+}
+
+/// A report as it was written: its folder, or its `report.json` itself.
+pub(super) fn parse(path: &Path) -> Result<Report, RawError> {
+    let path = if path.is_dir() { path.join("report.json") } else { path.to_path_buf() };
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|error| RawError::File { path: path.clone(), error })?;
+    Report::parse(&text).map_err(|error| RawError::Malformed { path, why: error.to_string() })
 }

@@ -4,10 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-
 use super::{EFFECT, ERROR_RATE, Gate, Row, TOLERATED};
+use crate::grid::{Look, NONE, grid};
 
 const HEADER: [&str; 7] = [
     "scenario",
@@ -59,9 +57,7 @@ impl Gate {
 pub fn terminal(gate: &Gate) -> String {
     let mut text = format!("{}\n", title(gate));
     for (name, rows) in runs(gate) {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER).add_rows(rows.iter().map(cells));
-        text += &format!("{name}\n{}\n", table.trim_fmt());
+        text += &format!("{name}\n{}\n", grid(Look::Terminal, HEADER, rows.iter().map(cells)));
     }
     text + &format!("{}\n{}", rule(), gate.verdict())
 }
@@ -72,12 +68,8 @@ pub fn markdown(gate: &Gate) -> String {
     let mark = if good { "✅" } else { "❌" };
     let mut text = format!("## {mark} {}\n\n{}\n", gate.verdict(), title(gate));
     for (name, rows) in runs(gate) {
-        let line = |cells: [String; 7]| format!("| {} |\n", cells.join(" | ").replace('_', "\\_"));
-        text += &format!("\n<details>\n<summary>{name}</summary>\n\n");
-        text += &line(HEADER.map(str::to_owned));
-        text += "| --- | --: | --: | --: | --: | --- | --- |\n";
-        text.extend(rows.iter().map(|row| line(cells(row))));
-        text += "\n</details>\n";
+        let table = grid(Look::Markdown, HEADER, rows.iter().map(cells));
+        text += &format!("\n<details>\n<summary>{name}</summary>\n\n{table}\n</details>\n");
     }
     text + &format!("\n{}\n", rule())
 }
@@ -104,7 +96,7 @@ fn rule() -> String {
 fn cells(row: &Row) -> [String; 7] {
     let [base, head] = row.p50_ms.map(|ms| format!("{ms:.2} ms"));
     let (ratio, p) = match row.shift {
-        None => ("–".to_owned(), "–".to_owned()),
+        None => (NONE.to_owned(), NONE.to_owned()),
         Some(shift) if shift.p < 1e-4 => (format!("{:.3}", shift.ratio), "< 0.0001".to_owned()),
         Some(shift) => (format!("{:.3}", shift.ratio), format!("{:.4}", shift.p)),
     };

@@ -148,6 +148,15 @@ impl Report {
         Ok(())
     }
 
+    /// The runs with the names by which those of another report are found. An open loop that
+    /// begins its tasks at even distances says so, since its rate alone doesn't.
+    pub fn named_runs(&self) -> impl Iterator<Item = (String, &RunReport)> {
+        self.run_names().into_iter().zip(&self.runs).map(|(name, run)| {
+            let is_fixed = run.rate.is_some() && run.mode.ends_with("fixed");
+            (if is_fixed { name + "-fixed" } else { name }, run)
+        })
+    }
+
     /// The run that stands for a scenario on a broker: one task at a time on its own cluster, or
     /// else the first that there is.
     fn plainest(&self, scenario: &str, broker: Broker) -> Option<(usize, &RunReport)> {

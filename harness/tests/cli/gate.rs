@@ -126,3 +126,52 @@ fn a_revision_that_is_not_there_and_programs_of_another_one_are_told() {
     assert_eq!(finished.code, Some(3), "{finished:?}");
     assert!(finished.stderr.contains("was built from other sources"), "{finished:?}");
 }
+
+/// `stepmark gate` of linear on PGMQ against the baseline in `baseline`.
+fn gate_by(name: &str, baseline: &Path) -> Finished {
+    let mut program = gate(name, "none", "none");
+    let (command, folder) = (program.command, &program.folder);
+    program.command = Command::new(command.get_program());
+    program
+        .command
+        .args(["gate", "--scenario", "linear_rust", "--broker", "pgmq", "--backend", "process"])
+        // The script's latencies are no engine's, and many tests run at once.
+        .args(["--p50-tolerance", "50", "--p95-tolerance", "50", "--scenarios"])
+        .arg(folder.join("scenarios"))
+        .arg("--report")
+        .arg(folder.join("report"))
+        .arg("--baseline")
+        .arg(baseline)
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env_remove("STEPMARK_BASE_BIN_DIR")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    program.output()
+}
+
+#[test]
+fn a_report_is_as_its_baseline_allows_it_until_a_count_is_another_one() {
+    let made = bench("gate_baseline_made", "").output();
+    let baseline = made.folder.join("baseline");
+    let mut update = Command::new(env!("CARGO_BIN_EXE_stepmark"));
+    update.args(["baseline", "update"]).arg(made.folder.join("report")).arg("--to").arg(&baseline);
+    assert!(update.status().unwrap().success());
+
+    let kept = gate_by("gate_baseline_kept", &baseline);
+    assert_eq!(kept.code, Some(0), "{kept:?}");
+    assert!(read(&kept, "gate.md").starts_with("## ✅ in budget, and as the baseline allows it"));
+
+    let file = baseline.join("tier-1.json");
+    let mut tier: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(tier["runs"][0]["counts"]["messages"]["a_task"], 8.0, "{tier}");
+    tier["runs"][0]["counts"]["messages"]["a_task"] = 7.0.into();
+    fs::write(&file, tier.to_string()).unwrap();
+    let broken = gate_by("gate_baseline_broken", &baseline);
+    assert_eq!(broken.code, Some(1), "{broken:?}");
+    let text = read(&broken, "gate.md");
+    assert!(text.starts_with("## ❌ over budget, or not as the baseline allows it"), "{text}");
+    assert!(text.contains("| linear_rust-pgmq"), "{text}");
+
+    let nowhere = gate_by("gate_baseline_nowhere", Path::new("/nowhere/at/all"));
+    assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
+}

@@ -13,8 +13,11 @@ mod gate;
 mod input;
 mod instrument;
 mod open_loop;
+mod over_time;
 mod program;
 mod runs;
+#[path = "../sample/mod.rs"]
+mod sample;
 mod scenario;
 mod shapes;
 mod statements;

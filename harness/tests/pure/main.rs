@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod baseline;
+mod compare;
 mod formats;
 mod formula;
 mod gates;
+mod history;
 mod house;
 mod oracle;
 mod played;

@@ -1,5 +1,6 @@
 //! `stepmark gate`.
 
+mod baseline;
 mod budgets;
 mod turns;
 
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::bench::Brokers;
-use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
+use super::{ENVIRONMENT, EnvironmentArgs, GOOD, INVALID, complain, interrupted};
 use super::{root, session::Place};
+use crate::baseline::{Baseline, Tolerance};
 use crate::binaries::Binaries;
 use crate::checkout::Checkout;
 use crate::gate::{self, Gate};
@@ -32,6 +34,16 @@ pub(super) struct GateArgs {
     /// A folder with the base's programs, instead of building them; they must be of that revision.
     #[arg(long, value_name = "DIR", env = "STEPMARK_BASE_BIN_DIR", requires = "base")]
     base_bin_dir: Option<PathBuf>,
+    /// Also hold latencies, as multiples of the floor, against this baseline: a file, or a folder
+    /// with one a tier, such as reports/baseline.
+    #[arg(long, value_name = "PATH", conflicts_with = "base")]
+    baseline: Option<PathBuf>,
+    /// How many times the baseline's P50 is allowed, as a multiple of the floor.
+    #[arg(long, value_name = "FACTOR", default_value_t = Tolerance::default().p50_ratio_max)]
+    p50_tolerance: f64,
+    /// The same of P95.
+    #[arg(long, value_name = "FACTOR", default_value_t = Tolerance::default().p95_ratio_max)]
+    p95_tolerance: f64,
     /// Only scenarios of this tier.
     #[arg(long)]
     tier: Option<u8>,
@@ -45,7 +57,8 @@ pub(super) struct GateArgs {
     /// Leaves out the scenarios whose handlers are in this language; may be given several times.
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     without: Vec<Language>,
-    /// Tasks of each scenario whose work is counted.
+    /// Tasks of each scenario whose work is counted; with a baseline there are 200 at least, which
+    /// carry a P95.
     #[arg(long, value_name = "N", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
     tasks: u64,
@@ -101,6 +114,10 @@ pub(super) async fn run(args: GateArgs) -> u8 {
         Some(Ok(base)) => Some(base),
         Some(Err((code, why))) => return complain(code, &why),
     };
+    let baseline = match args.baseline.as_deref().map(Baseline::read).transpose() {
+        Ok(baseline) => baseline,
+        Err(error) => return complain(INVALID, &error),
+    };
     let languages: BTreeSet<Language> =
         scenarios.iter().flat_map(|scenario| scenario.topology.languages()).collect();
     let place = Place::of(&root, args.report.as_ref());
@@ -110,15 +127,15 @@ pub(super) async fn run(args: GateArgs) -> u8 {
     };
     let mut gate = None;
     let judged = async {
-        budgets::judge(&mut suite, &args, &scenarios).await?;
-        if let Some(base) = &base {
-            let binaries = base.binaries(&root, &args, &scenarios).await?;
-            let head =
-                Git::look(&root).map_or_else(|| "this tree".to_owned(), |git| git.to_string());
-            let gate = gate.insert(Gate::new(base.name.clone(), head));
-            turns::judge(&mut suite, &args, &scenarios, &binaries, gate).await?;
+        if baseline.is_some() {
+            return baseline::measure(&mut suite, &args, &scenarios).await;
         }
-        Ok(())
+        budgets::judge(&mut suite, &args, &scenarios).await?;
+        let Some(base) = &base else { return Ok(()) };
+        let binaries = base.binaries(&root, &args, &scenarios).await?;
+        let head = Git::look(&root).map_or_else(|| "this tree".to_owned(), |git| git.to_string());
+        let gate = gate.insert(Gate::new(base.name.clone(), head));
+        turns::judge(&mut suite, &args, &scenarios, &binaries, gate).await
     };
     let judged: Result<(), Stopped> = tokio::select! {
         judged = judged => judged,
@@ -128,16 +145,22 @@ pub(super) async fn run(args: GateArgs) -> u8 {
         Ok(report) => report,
         Err(code) => return code,
     };
-    if let Some(gate) = &gate {
-        if let Err((path, error)) = gate.write(place.folder()) {
-            return complain(ENVIRONMENT, &format!("{}: {error}", path.display()));
+    let said = match (&gate, baseline) {
+        (Some(gate), _) => Some(gate.write(place.folder()).map(|()| {
+            println!("\n{}", gate::terminal(gate));
+            if gate.regressions().is_empty() { GOOD } else { FAILED }
+        })),
+        (None, Some(baseline)) => {
+            Some(baseline::judge(&args, &scenarios, baseline, &report, place.folder()))
         }
-        println!("\n{}", gate::terminal(gate));
-    }
-    match (judged, &gate) {
+        (None, None) => None,
+    };
+    match (judged, said) {
+        (_, Some(Err((path, error)))) => {
+            complain(ENVIRONMENT, &format!("{}: {error}", path.display()))
+        }
         (Err((code, why)), _) => complain(code, &why),
-        (Ok(()), Some(gate)) if !gate.regressions().is_empty() => FAILED,
-        (Ok(()), _) => report.exit_code(),
+        (Ok(()), said) => report.exit_code().max(said.and_then(Result::ok).unwrap_or(GOOD)),
     }
 }
 

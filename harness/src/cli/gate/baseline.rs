@@ -1,0 +1,65 @@
+//! The baseline: every scenario measured, and its counts and multiples of the floor held against
+//! what is committed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{ENVIRONMENT, GateArgs, Stopped, budgets};
+use crate::baseline::{Baseline, Tolerance, exit_code, judge as held, render};
+use crate::cli::bench;
+use crate::grid::Look;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::scenario::Scenario;
+use crate::suite::Suite;
+
+/// The fewest tasks: they carry a P95.
+const SAMPLES_MIN: u64 = 200;
+/// Tasks before them.
+const WARMUP: u64 = 100;
+
+/// Measures every scenario on every broker. Its budget is judged with it.
+pub(super) async fn measure(
+    suite: &mut Suite,
+    args: &GateArgs,
+    scenarios: &[Scenario],
+) -> Result<(), Stopped> {
+    for broker in args.broker.all() {
+        for scenario in scenarios {
+            let samples = args.tasks.max(SAMPLES_MIN);
+            let counts = budgets::plan(args, *broker, samples);
+            let plan = Plan { counts_nested: false, counts_only: false, warmup: WARMUP, ..counts };
+            let run = bench::run_one(suite, scenario, plan).await;
+            run.map_err(|why| (ENVIRONMENT, why))?;
+        }
+    }
+    Ok(())
+}
+
+/// Holds the report against what the baseline has of these scenarios, shows it, writes `gate.md`,
+/// and returns the exit code.
+pub(super) fn judge(
+    args: &GateArgs,
+    scenarios: &[Scenario],
+    baseline: Baseline,
+    report: &Report,
+    folder: &Path,
+) -> Result<u8, (PathBuf, io::Error)> {
+    let tolerance =
+        Tolerance { p50_ratio_max: args.p50_tolerance, p95_ratio_max: args.p95_tolerance };
+    let baseline = baseline.plain(|name, broker| {
+        args.broker.all().contains(&broker) && scenarios.iter().any(|one| one.name == name)
+    });
+    let lines = held(&baseline, report, tolerance);
+    println!("\n{}", render(Look::Terminal, &lines, false));
+    let code = exit_code(&lines).max(report.exit_code());
+    let (mark, verdict) = match code {
+        0 => ("✅", "in budget, and as the baseline allows it"),
+        1 => ("❌", "over budget, or not as the baseline allows it"),
+        _ => ("❌", "not decided: something is missing, or wrong"),
+    };
+    let text = format!("## {mark} {verdict}\n\n{}", render(Look::Markdown, &lines, false));
+    let path = folder.join("gate.md");
+    fs::write(&path, text).map(|()| code).map_err(|error| (path, error))
+}
