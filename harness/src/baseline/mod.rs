@@ -197,10 +197,15 @@ impl Baseline {
         Ok(())
     }
 
-    /// Of these tiers alone.
+    /// Of those runs alone that are wanted; tiers without any are left out.
     #[must_use]
-    pub fn of_tiers(mut self, tiers: &[u8]) -> Baseline {
-        self.tiers.retain(|tier| tiers.contains(&tier.tier));
+    pub fn only(mut self, wanted: impl Fn(&Tier, &Entry) -> bool) -> Baseline {
+        for tier in &mut self.tiers {
+            let runs = std::mem::take(&mut tier.runs);
+            let wanted = |run: &Entry| wanted(tier, run);
+            tier.runs = runs.into_iter().filter(wanted).collect();
+        }
+        self.tiers.retain(|tier| !tier.runs.is_empty());
         self
     }
 
