@@ -26,7 +26,8 @@ bench: setup ## run all tiers on both brokers, and on the ten instances; writes 
 	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@target/release/stepmark bench --whole
 
-gate: setup ## budgets of tier 1, or against another revision in turns (BASE=REV; BASELINE=DIR, REPORT=DIR)
+gate: setup ## judge budgets; BASE=REV: latencies too, in turns; BASELINE=DIR, REPORT=DIR
+	@for l in python ruby typescript; do sh engine/bindings/$$l/setup.sh --require || exit 2; done
 	@echo "building; the first time takes some minutes"
 	@$(CARGO) build --quiet --release $(PROGRAMS)
 	@target/release/stepmark gate $(if $(BASE),--base $(BASE)) \
@@ -96,5 +97,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench gate test libraries test-python test-ruby test-typescript test-report bindings \
-	image lint up doctor openapi schema clean
+.PHONY: help setup bench gate test libraries test-python test-ruby test-typescript test-report \
+	bindings image lint up doctor openapi schema clean

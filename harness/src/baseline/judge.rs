@@ -12,6 +12,8 @@ const CROWDED_FACTOR: f64 = 1.3;
 /// A count that differs from task to task may have so much more of a mean.
 const VARYING_COUNT_RATIO_MAX: f64 = 1.1;
 
+const NOT_MEASURED: &str = "not measured, or of too few samples";
+
 /// By how much latencies may be above the baseline, as multiples of the floor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
@@ -134,7 +136,12 @@ fn latencies(entry: &Entry, now: &Entry, tolerance: Tolerance, drifted: bool) ->
             Some(measured) if measured * ratio_max * crowded < baseline => Verdict::Lower,
             Some(_) => Verdict::Kept,
         };
-        let remark = drifted.then(|| "the floor drifted during the run".to_owned());
+        let remark = match (verdict, drifted) {
+            (Verdict::Missing, _) => Some(NOT_MEASURED),
+            (_, true) => Some("the floor drifted during the run"),
+            (_, false) => None,
+        };
+        let remark = remark.map(ToOwned::to_owned);
         let (run, figure) = (entry.run.clone(), figure.to_owned());
         let (baseline, allowed) = (Some(baseline), Some(allowed));
         Some(Line { run, figure, baseline, measured, allowed, verdict, remark })
@@ -179,7 +186,7 @@ fn counts(entry: &Entry, now: &Entry) -> Vec<Line> {
             measured,
             allowed: Some(allowed),
             verdict,
-            remark: None,
+            remark: (verdict == Verdict::Missing).then(|| NOT_MEASURED.to_owned()),
         }
     };
     entry.counts.iter().map(line).collect()

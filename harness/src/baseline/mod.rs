@@ -197,20 +197,15 @@ impl Baseline {
         Ok(())
     }
 
-    /// Of these tiers alone.
+    /// Of those runs alone that are wanted; tiers without any are left out.
     #[must_use]
-    pub fn of_tiers(mut self, tiers: &[u8]) -> Baseline {
-        self.tiers.retain(|tier| tiers.contains(&tier.tier));
-        self
-    }
-
-    /// Of the runs alone that `is_wanted` names by scenario and broker, one task at a time on the
-    /// scenario's own cluster.
-    #[must_use]
-    pub fn plain(mut self, is_wanted: impl Fn(&str, Broker) -> bool) -> Baseline {
+    pub fn only(mut self, wanted: impl Fn(&Tier, &Entry) -> bool) -> Baseline {
         for tier in &mut self.tiers {
-            tier.runs.retain(|run| run.is_plain() && is_wanted(&run.scenario, run.broker));
+            let runs = std::mem::take(&mut tier.runs);
+            let wanted = |run: &Entry| wanted(tier, run);
+            tier.runs = runs.into_iter().filter(wanted).collect();
         }
+        self.tiers.retain(|tier| !tier.runs.is_empty());
         self
     }
 
@@ -242,7 +237,7 @@ impl Entry {
     }
 
     /// Whether it is one task at a time on the scenario's own cluster.
-    fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.mode == "closed loop" && self.concurrency == 1 && self.on == "own"
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn run(command: &BaselineCommand) -> u8 {
         Err(error) => return complain(INVALID, &error),
     };
     let tiers: Vec<u8> = fresh.tiers.iter().map(|tier| tier.tier).collect();
-    let lines = judge(&before.of_tiers(&tiers), &report, Tolerance::default());
+    let before = before.only(|tier, _| tiers.contains(&tier.tier));
+    let lines = judge(&before, &report, Tolerance::default());
     if let Err(error) = fresh.write(&to) {
         return complain(ENVIRONMENT, &error);
     }

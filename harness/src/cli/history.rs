@@ -73,16 +73,20 @@ fn add(from: Option<PathBuf>, path: &std::path::Path) -> u8 {
     if record.runs.is_empty() {
         return complain(INVALID, &format!("{} has no run that stands", from.display()));
     }
+    // Also one that was made anew from its raw data.
+    let is_it = |other: &Record| {
+        (&other.created_at, &other.revision) == (&record.created_at, &record.revision)
+    };
     match read(path) {
         Err(error) => complain(INVALID, &error),
-        Ok(before) if before.contains(&record) => {
+        Ok(before) if before.iter().any(is_it) => {
             println!("{} has the report of {} already", path.display(), record.created_at);
             GOOD
         }
         Ok(before) => match append(path, &record) {
             Err(error) => complain(ENVIRONMENT, &error),
             Ok(()) => {
-                println!("{} has {} reports now", path.display(), before.len() + 1);
+                println!("added to {} as report {}", path.display(), before.len() + 1);
                 GOOD
             }
         },

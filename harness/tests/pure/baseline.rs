@@ -160,12 +160,14 @@ fn a_run_that_only_one_of_them_has_is_told() {
     let fewer = read(&report);
     let lines = judge(&baseline(), &fewer, Tolerance::default());
     assert_eq!((verdict(&lines, "run"), exit_code(&lines)), (Verdict::Missing, 2));
-    let lines = judge(&baseline().of_tiers(&[4]), &fewer, Tolerance::default());
+    let lines = judge(&baseline().only(|tier, _| tier.tier == 4), &fewer, Tolerance::default());
     assert_eq!(exit_code(&lines), 0, "{lines:?}");
     let before = Baseline::of(&fewer).unwrap();
     let lines = judge(&before, &read(&sample::small()), Tolerance::default());
     assert_eq!((verdict(&lines, "P50 × own floor"), exit_code(&lines)), (Verdict::New, 0));
     assert!(moves(Look::Terminal, &lines).contains(RUN));
+    let none = baseline().only(|_, run| run.run == RUN).only(|tier, _| tier.tier == 4);
+    assert_eq!(none, Baseline::default());
     let lines = judged(|run| {
         run["status"] = json!("invalid");
         run["problems"] = json!(["a wrong answer"]);
@@ -184,7 +186,7 @@ fn a_baseline_is_made_of_runs_that_stand_and_read_as_it_was_written() {
     baseline().write(&folder).unwrap();
     assert_eq!(Baseline::read(&folder).unwrap(), baseline());
     let one = Baseline::read(&folder.join("tier-4.json")).unwrap();
-    assert_eq!(one, baseline().of_tiers(&[4]));
+    assert_eq!(one, baseline().only(|tier, _| tier.tier == 4));
     let text = std::fs::read_to_string(folder.join("tier-1.json")).unwrap();
     insta::assert_snapshot!("baseline.json", text);
     let other = text.replace("\"schema_version\": 1", "\"schema_version\": 2");

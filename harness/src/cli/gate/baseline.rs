@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ENVIRONMENT, GateArgs, Stopped, budgets};
-use crate::baseline::{Baseline, Tolerance, exit_code, judge as held, render};
+use crate::baseline::{Baseline, Entry, Tolerance, exit_code, judge as held, render};
 use crate::cli::bench;
 use crate::grid::Look;
 use crate::plan::Plan;
@@ -48,9 +48,11 @@ pub(super) fn judge(
 ) -> Result<u8, (PathBuf, io::Error)> {
     let tolerance =
         Tolerance { p50_ratio_max: args.p50_tolerance, p95_ratio_max: args.p95_tolerance };
-    let baseline = baseline.plain(|name, broker| {
-        args.broker.all().contains(&broker) && scenarios.iter().any(|one| one.name == name)
-    });
+    let is_measured = |run: &Entry| {
+        let is_asked_for = scenarios.iter().any(|one| one.name == run.scenario);
+        run.is_plain() && is_asked_for && args.broker.all().contains(&run.broker)
+    };
+    let baseline = baseline.only(|_, run| is_measured(run));
     let lines = held(&baseline, report, tolerance);
     println!("\n{}", render(Look::Terminal, &lines, false));
     let code = exit_code(&lines).max(report.exit_code());
