@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::ladder::{self, Rungs};
 use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
 use super::{root, session::Place};
 use crate::arrivals::{Arrivals, Spacing};
@@ -47,7 +48,8 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "CLUSTER", default_values_t = [On::Own])]
     topology: Vec<On>,
     /// Everything: each scenario on its own cluster and on the ten instances, those of tiers 1, 2
-    /// and 5 with 64 tasks at once too, and the linear workflow so on clusters of three sizes.
+    /// and 5 with 64 tasks at once too, and the linear workflow so on clusters of three sizes, and
+    /// on a ladder.
     #[arg(long, conflicts_with_all = ["tier", "scenario", "concurrency", "topology"])]
     whole: bool,
     /// Leaves out the workers in this language, and the scenarios whose handlers are in it; may be
@@ -89,6 +91,9 @@ const SIZES: [On; 3] = [
 ];
 /// And the scenario that is run on them.
 const GROWING: &str = "linear_rust";
+
+/// The ladder that belongs to everything.
+const RUNGS: Rungs = Rungs { from: 50.0, growth: 1.4, seconds: 5, arrivals: Spacing::Poisson };
 
 /// Which brokers are meant.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -257,8 +262,30 @@ async fn measure(
             }
             run_one(suite, scenario, plan).await?;
         }
+        if args.whole {
+            climb(suite, args, scenarios, *broker).await?;
+        }
     }
     Ok(())
+}
+
+/// The ladder of the scenario that throughput is told by. One that comes to nothing is a run that
+/// failed.
+async fn climb(
+    suite: &mut Suite,
+    args: &BenchArgs,
+    scenarios: &[Scenario],
+    broker: Broker,
+) -> Result<(), String> {
+    let growing = scenarios.iter().find(|scenario| scenario.name == GROWING);
+    let Some(scenario) = growing.filter(|scenario| !args.without().has(scenario.language)) else {
+        return Ok(());
+    };
+    let plan = RUNGS.plan(On::Own, broker, args.warmup);
+    match ladder::climb(suite, RUNGS, scenario, plan).await {
+        Err(error) if error.is_of_the_environment() => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// Runs a scenario, and takes what came of it into the report. An error is one of the environment.

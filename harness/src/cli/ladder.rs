@@ -73,24 +73,16 @@ pub(super) async fn run(args: LadderArgs) -> u8 {
         Ok(mut scenarios) => scenarios.remove(0),
         Err(error) => return complain(INVALID, &error),
     };
-    let plan = Plan {
-        on: args.topology,
-        without: Without::NONE,
-        broker: args.broker,
-        concurrency: 1,
-        arrivals: Some(Arrivals { rate_per_s: args.from, spacing: args.arrivals }),
-        counts_nested: false,
-        counts_only: false,
-        warmup: args.warmup,
-        samples: 0,
-    };
+    let (from, growth, seconds, arrivals) = (args.from, args.growth, args.seconds, args.arrivals);
+    let of = Rungs { from, growth, seconds, arrivals };
+    let plan = of.plan(args.topology, args.broker, args.warmup);
     let place = Place::of(&root, args.report.as_ref());
     let mut suite = match place.open(&args.environment, plan.languages(&scenario)).await {
         Ok(suite) => suite,
         Err(code) => return code,
     };
     let climbed = tokio::select! {
-        climbed = climb(&mut suite, &args, &scenario, plan) => climbed.map_err(|error| {
+        climbed = climb(&mut suite, of, &scenario, plan) => climbed.map_err(|error| {
             let code = if error.is_of_the_environment() { ENVIRONMENT } else { INVALID };
             (code, error.to_string())
         }),
@@ -107,16 +99,51 @@ pub(super) async fn run(args: LadderArgs) -> u8 {
     }
 }
 
-/// Climbs until there is no need to go on, and takes the ladder into the report.
-async fn climb(
+/// The rungs of a ladder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rungs {
+    /// The rate of the lowest, in tasks a second.
+    pub(super) from: f64,
+    /// How much higher each is than the one below.
+    pub(super) growth: f64,
+    /// How long tasks begin on each, in seconds.
+    pub(super) seconds: u32,
+    /// How they lie in time.
+    pub(super) arrivals: Spacing,
+}
+
+impl Rungs {
+    /// How a scenario is run on them.
+    pub(super) fn plan(self, on: On, broker: Broker, warmup: u64) -> Plan {
+        Plan {
+            on,
+            without: Without::NONE,
+            broker,
+            concurrency: 1,
+            arrivals: Some(Arrivals { rate_per_s: self.from, spacing: self.arrivals }),
+            counts_nested: false,
+            counts_only: false,
+            warmup,
+            samples: 0,
+        }
+    }
+}
+
+/// Climbs until there is no need to go on, and takes the ladder into the report; one that fails is
+/// a run there.
+pub(super) async fn climb(
     suite: &mut Suite,
-    args: &LadderArgs,
+    of: Rungs,
     scenario: &Scenario,
     plan: Plan,
 ) -> Result<(), RunError> {
-    println!("{} on {}: cluster, warm-up, floor", scenario.name, plan.broker.name());
-    let mut run = suite.start(scenario, plan).await?;
-    match rungs(&mut run, args).await {
+    println!("{} on {}, a ladder: cluster, warm-up, floor", scenario.name, plan.broker.name());
+    let mut run = suite.start(scenario, plan).await.inspect_err(|error| {
+        if !error.is_of_the_environment() {
+            suite.add_failed(scenario, plan, vec![error.to_string()]);
+        }
+    })?;
+    match rungs(&mut run, of).await {
         Ok((rungs, why_stopped)) => {
             let knee_per_s = knee(&rungs).map(|rung| rung.asked_per_s);
             let ladder = Ladder {
@@ -137,12 +164,12 @@ async fn climb(
     }
 }
 
-async fn rungs(run: &mut Measurement, args: &LadderArgs) -> Result<(Vec<Rung>, String), RunError> {
+async fn rungs(run: &mut Measurement, of: Rungs) -> Result<(Vec<Rung>, String), RunError> {
     let mut rungs = Vec::new();
-    let mut rate_per_s = args.from;
+    let mut rate_per_s = of.from;
     loop {
-        let samples = (rate_per_s * f64::from(args.seconds)).max(SAMPLES_MIN) as u64;
-        let arrivals = Arrivals { rate_per_s, spacing: args.arrivals };
+        let samples = (rate_per_s * f64::from(of.seconds)).max(SAMPLES_MIN) as u64;
+        let arrivals = Arrivals { rate_per_s, spacing: of.arrivals };
         let rung = run.climb(arrivals, samples).await?;
         println!(
             "{:>9.1}/s  achieved {:>8.1}/s  P50 {:>8.2} ms  P95 {:>8.2} ms",
@@ -152,6 +179,6 @@ async fn rungs(run: &mut Measurement, args: &LadderArgs) -> Result<(Vec<Rung>, S
         if let Some(why) = why_stop(&rungs) {
             return Ok((rungs, why));
         }
-        rate_per_s *= args.growth;
+        rate_per_s *= of.growth;
     }
 }

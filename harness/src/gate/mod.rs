@@ -5,7 +5,7 @@
 //! one difference: the mean logarithm of the head's latencies less that of the base's, so that a
 //! row is about a ratio and no stall outweighs the rest. All rows are decided together
 //! ([`suspects`]); those that are suspected are run again, on new clusters, and only what both say
-//! fails ([`confirmed`]).
+//! fails ([`Gate::regressions`]).
 
 mod row;
 mod words;
@@ -40,27 +40,30 @@ pub struct Shift {
     pub is_suspect: bool,
 }
 
-/// What is said of all rows of a run, in their order: p-values by the signed-rank test, and of all
-/// together by Holm's method (*A simple sequentially rejective multiple test procedure*, 1979).
-pub fn suspects(rows: &[&[f64]]) -> Vec<Shift> {
-    let of = |row: &&[f64]| {
-        let p = statistics::p_above(row, TOLERATED.ln_1p());
-        // A shift takes longer to find than its chance, and most rows have none.
+/// What is said of all rows of a run, in their order.
+pub fn shifts(rows: &[&[f64]]) -> Vec<Shift> {
+    let of = |(row, (p, is_suspect)): (&&[f64], (f64, bool))| {
         let ratio = statistics::shift(row).map_or(1.0, f64::exp);
-        Shift { ratio, p, is_suspect: false }
+        Shift { ratio, p, is_suspect }
     };
-    let mut shifts: Vec<Shift> = rows.iter().map(of).collect();
-    let mut by_p: Vec<usize> = (0..shifts.len()).collect();
-    by_p.sort_by(|a, b| shifts[*a].p.total_cmp(&shifts[*b].p));
+    rows.iter().zip(suspects(rows)).map(of).collect()
+}
+
+/// The p-value of each row by the signed-rank test, and whether it is suspected: by Holm's method
+/// (*A simple sequentially rejective multiple test procedure*, 1979), and by its effect size.
+pub fn suspects(rows: &[&[f64]]) -> Vec<(f64, bool)> {
+    let p = |row: &&[f64]| (statistics::p_above(row, TOLERATED.ln_1p()), false);
+    let mut found: Vec<(f64, bool)> = rows.iter().map(p).collect();
+    let mut by_p: Vec<usize> = (0..found.len()).collect();
+    by_p.sort_by(|a, b| found[*a].0.total_cmp(&found[*b].0));
     for (nr, row) in by_p.iter().enumerate() {
-        let left = (shifts.len() - nr) as f64;
-        let shift = &mut shifts[*row];
-        if shift.p > ERROR_RATE / left {
+        let left = (rows.len() - nr) as f64;
+        if found[*row].0 > ERROR_RATE / left {
             break;
         }
-        shift.is_suspect = shift.ratio >= 1.0 + EFFECT;
+        found[*row].1 = statistics::shift(rows[*row]).is_some_and(|by| by >= EFFECT.ln_1p());
     }
-    shifts
+    found
 }
 
 /// What came of a gate.
@@ -88,7 +91,7 @@ impl Gate {
     /// Decides the rows of the first run, or of the second.
     pub fn decide(rows: &mut [Row]) {
         let differences: Vec<&[f64]> = rows.iter().map(|row| &row.differences[..]).collect();
-        let shifts = suspects(&differences);
+        let shifts = shifts(&differences);
         for (row, shift) in rows.iter_mut().zip(shifts) {
             row.shift = Some(shift);
         }

@@ -2,7 +2,7 @@
 
 use stepmark_harness::breakdown::{RunTimes, Segment, StepMoves, TaskTimes};
 use stepmark_harness::broker::Broker;
-use stepmark_harness::gate::{Gate, Row, markdown, suspects, terminal};
+use stepmark_harness::gate::{Gate, Row, markdown, shifts, terminal};
 use stepmark_harness::measurement::Turns;
 use stepmark_workflow::state::StepState;
 
@@ -50,7 +50,7 @@ fn gate(first: Vec<Row>, second: Vec<Row>) -> Gate {
 fn a_slower_head_is_suspected_and_an_equal_or_a_faster_one_is_not() {
     let rows = [1.0, 1.05, 0.9, 1.01].map(|factor| row(factor, 300).differences);
     let rows = rows.each_ref().map(Vec::as_slice);
-    let shifts = suspects(&rows);
+    let shifts = shifts(&rows);
     let suspected: Vec<bool> = shifts.iter().map(|shift| shift.is_suspect).collect();
     assert_eq!(suspected, [false, true, false, false], "{shifts:?}");
     assert!((shifts[1].ratio - 1.05).abs() < 0.01, "{shifts:?}");

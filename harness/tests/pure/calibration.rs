@@ -1,0 +1,109 @@
+//! How often the gate is wrong, by suites that are drawn from recorded ones: the same programs on
+//! both sides, on a real machine, with all its noise.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::Deserialize;
+use statrs::distribution::{Beta, ContinuousCDF};
+use stepmark_harness::gate::suspects;
+
+/// Neighbours that are drawn together: noise comes in phases, which single draws would tear apart.
+const STRETCH: usize = 20;
+
+/// A row of a recorded gate whose base was its head.
+#[derive(Deserialize)]
+struct Recorded {
+    name: String,
+    /// Of each block, in ten-thousandths.
+    differences: Vec<i32>,
+}
+
+/// The rows of all recorded suites, by their names.
+struct Recording(Vec<Vec<Vec<f64>>>);
+
+impl Recording {
+    fn read() -> Recording {
+        let lines = include_str!("recorded/same_on_both_sides.jsonl").lines();
+        let rows: Vec<Recorded> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let mut names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let of = |name: &&str| {
+            let its = rows.iter().filter(|row| row.name == *name);
+            let differences = |row: &Recorded| row.differences.iter().map(|d| f64::from(*d) / 1e4);
+            its.map(|row| differences(row).collect()).collect()
+        };
+        Recording(names.iter().map(of).collect())
+    }
+
+    /// A row like one of those of a name: stretches of it, either side as the base.
+    fn draw(&self, name: usize, random: &mut StdRng) -> Vec<f64> {
+        let recorded = &self.0[name];
+        let row = &recorded[random.random_range(0..recorded.len())];
+        let sign = if random.random() { 1.0 } else { -1.0 };
+        let stretches = row.len() / STRETCH;
+        let stretch = |_| {
+            let from = random.random_range(0..=row.len() - STRETCH);
+            row[from..from + STRETCH].iter().map(|difference| sign * difference).collect::<Vec<_>>()
+        };
+        (0..stretches).flat_map(stretch).collect()
+    }
+
+    /// The rows that a gate fails, of a suite whose row `planted` is slower by so much.
+    fn failed(&self, planted: Option<(usize, f64)>, random: &mut StdRng) -> Vec<usize> {
+        let mut take = |name: usize| {
+            let by = planted.filter(|(row, _)| *row == name).map_or(0.0, |(_, by)| f64::ln_1p(by));
+            let row = self.draw(name, random);
+            row.into_iter().map(|difference| difference + by).collect::<Vec<f64>>()
+        };
+        let first: Vec<Vec<f64>> = (0..self.0.len()).map(&mut take).collect();
+        let again: Vec<usize> = suspected(&first);
+        let second: Vec<Vec<f64>> = again.iter().map(|row| take(*row)).collect();
+        suspected(&second).into_iter().map(|row| again[row]).collect()
+    }
+}
+
+fn suspected(rows: &[Vec<f64>]) -> Vec<usize> {
+    let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+    let found = suspects(&rows).into_iter().enumerate();
+    found.filter(|(_, (_, is_suspect))| *is_suspect).map(|(row, _)| row).collect()
+}
+
+/// The upper bound of 95 % of a share, by its exact confidence interval (Clopper and Pearson, 1934).
+fn upper_bound(found: usize, of: usize) -> f64 {
+    Beta::new(found as f64 + 1.0, (of - found) as f64).unwrap().inverse_cdf(0.95)
+}
+
+/// Counts in how many of these suites something holds, on both halves at once.
+fn count(suites: usize, holds: impl Fn(usize, &mut StdRng) -> bool + Sync) -> usize {
+    let half = |seed: u64| {
+        let mut random = StdRng::seed_from_u64(seed);
+        (0..suites / 2).filter(|suite| holds(*suite, &mut random)).count()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| half(1));
+        half(2) + other.join().unwrap()
+    })
+}
+
+#[test]
+fn suites_without_a_difference_fail_in_one_of_a_hundred_at_most() {
+    let recording = Recording::read();
+    let suites = 10_000;
+    let alarms = count(suites, |_, random| !recording.failed(None, random).is_empty());
+    let bound = upper_bound(alarms, suites);
+    println!("{alarms} of {suites} suites fail; at most {:.2} %", 100.0 * bound);
+    assert!(bound <= 0.01, "{alarms} of {suites} suites fail: {bound}");
+}
+
+#[test]
+fn a_row_that_is_five_percent_slower_fails_nine_times_in_ten() {
+    let recording = Recording::read();
+    let (suites, rows) = (1_000, recording.0.len());
+    let found = count(suites, |suite, random| {
+        let planted = suite % rows;
+        recording.failed(Some((planted, 0.05)), random).contains(&planted)
+    });
+    println!("found in {found} of {suites} suites");
+    assert!(found * 10 >= suites * 9, "found in {found} of {suites} suites");
+}
