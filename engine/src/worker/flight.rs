@@ -20,6 +20,7 @@ use super::metrics::WorkerMetrics;
 use super::outcome::Outcome;
 use crate::json;
 use crate::messaging::StepId;
+use crate::traces::Traces;
 
 /// How long a condemned process waits for the handlers that are still at work.
 const CONDEMNED_DRAIN: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ pub(super) struct Flight {
     interrupts: Arc<Interrupts>,
     breaker: Arc<Breaker>,
     metrics: WorkerMetrics,
+    traces: Traces,
     abandoned: CancellationToken,
 }
 
@@ -45,6 +47,7 @@ impl Flight {
         interrupts: Arc<Interrupts>,
         breaker: Arc<Breaker>,
         metrics: WorkerMetrics,
+        traces: Traces,
     ) -> Self {
         let (running, abandoned) = (TaskTracker::new(), CancellationToken::new());
         Self {
@@ -55,6 +58,7 @@ impl Flight {
             interrupts,
             breaker,
             metrics,
+            traces,
             abandoned,
         }
     }
@@ -90,7 +94,7 @@ impl Flight {
     ) -> JoinHandle<Option<CancellationToken>> {
         let flight = self.clone();
         self.running.spawn(async move {
-            let Claim { step_id, claim_token, retry, together, step, .. } = claim;
+            let Claim { step_id, claim_token, retry, together, traced, step, .. } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let begun = Instant::now();
             let run = flight.handlers.run(step);
@@ -98,8 +102,13 @@ impl Flight {
             flight.metrics.ran(begun.elapsed());
             let outcome = storable(outcome, step_type, flight.result_bytes_max);
             flight.breaker.record(&outcome);
+            if traced.is_some() {
+                let error = outcome.failure().map(|failure| failure.message.clone());
+                flight.traces.part(traced, "handler", begun, error);
+            }
             let jittered = || retry.delay(attempt, rand::random::<f64>());
-            let attempted = Attempted::new(step_id, claim_token, together, outcome, jittered);
+            let attempted =
+                Attempted::new(step_id, claim_token, together, traced, outcome, jittered);
             let stored = attempted.stored.clone();
             // A slow store holds the slot: no more is claimed than can be stored.
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained
