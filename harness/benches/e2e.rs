@@ -105,6 +105,7 @@ fn plan(broker: Broker) -> Plan {
         concurrency: 1,
         arrivals: None,
         counts_nested: false,
+        traces: false,
         warmup: WARMUP_TASKS,
         samples: SAMPLES_GUESSED,
     }

@@ -24,6 +24,8 @@ pub struct Plan {
     /// Whether the statements that functions run are counted too, which takes time: the latency's
     /// budget does not hold then.
     pub counts_nested: bool,
+    /// Whether the engine writes traces, which takes time: the latency's budget does not hold then.
+    pub traces: bool,
     /// Tasks before the measurement.
     pub warmup: u64,
     /// Tasks that are going to be measured; a guess where nobody can tell. An oracle's program is

@@ -31,6 +31,9 @@ pub struct Subject {
     pub arrivals: Option<Arrivals>,
     /// Whether the statements that functions run are counted too, which takes time.
     pub counts_nested: bool,
+    /// Whether the engine wrote traces, which takes time.
+    #[serde(default)]
+    pub traces: bool,
     /// Tasks before the measurement.
     pub warmup: u64,
     /// Tasks of a sample, which are started together.
@@ -65,6 +68,7 @@ impl Subject {
             concurrency: plan.concurrency,
             arrivals: plan.arrivals,
             counts_nested: plan.counts_nested,
+            traces: plan.traces,
             warmup: plan.warmup,
             tasks_a_sample: scenario.tasks_a_sample,
             sequential_stages: scenario.sequential_stages,

@@ -80,6 +80,7 @@ pub(super) async fn run(args: LadderArgs) -> u8 {
         concurrency: 1,
         arrivals: Some(Arrivals { rate_per_s: args.from, spacing: args.arrivals }),
         counts_nested: false,
+        traces: false,
         warmup: args.warmup,
         samples: 0,
     };

@@ -162,6 +162,7 @@ impl Trial {
             concurrency: self.concurrency,
             arrivals: self.arrivals,
             counts_nested: false,
+            traces: false,
             warmup: WARMUP,
             tasks_a_sample: 1,
             sequential_stages: 1,

@@ -19,6 +19,7 @@ mod shapes;
 mod statements;
 mod task;
 mod task_answers;
+mod traces;
 mod up;
 mod watch;
 mod workflow;

@@ -22,6 +22,7 @@ pub const PLAN: Plan = Plan {
     concurrency: 1,
     arrivals: None,
     counts_nested: false,
+    traces: false,
     warmup: 10,
     samples: 200,
 };
