@@ -15,7 +15,9 @@
 //! | `complete` | the step | worker | the outcome | it is stored, its message sent |
 //! | `process` | the step | orchestrator | the statement | its commit, its messages sent |
 //!
-//! A step that a sweep ends, or a cancel, has no `step` and no `queue`.
+//! Nothing of it is on a task's way: spans are written when what they are about is over, a worker's
+//! when the outcome is stored. A step that a sweep ends, or a cancel, has no `step` and no `queue`;
+//! a handler that comes to no outcome has no span.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -59,9 +61,26 @@ struct Exporter {
     queue_prefix: String,
 }
 
-/// An attempt at a step, whose span may not be written yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An attempt at a step, with the parts of it that are over at a worker.
+#[derive(Debug, Clone)]
 pub struct Attempt {
+    task_uuid: Uuid,
+    step_id: StepId,
+    attempt: i32,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
+    name: &'static str,
+    begun: Instant,
+    ended: Instant,
+    error: Option<String>,
+}
+
+/// The ids of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ids {
     trace_id: TraceId,
     span_id: SpanId,
 }
@@ -84,7 +103,7 @@ pub struct Processed {
 
 /// A span without what all have in common.
 struct Span {
-    of: Attempt,
+    ids: Ids,
     parent: SpanId,
     name: String,
     kind: SpanKind,
@@ -124,38 +143,52 @@ impl Traces {
         Ok(Self(Some(Arc::new(Exporter { processor, scope, broker, queue_prefix }))))
     }
 
-    /// What the spans of an attempt hang on; nothing when there are none.
+    /// An attempt whose claim was begun then, and is over; nothing when there are no traces.
     #[must_use]
-    pub fn attempt(&self, task_uuid: Uuid, step_id: StepId, attempt: i32) -> Option<Attempt> {
-        self.0.as_ref().map(|_| Attempt::new(task_uuid, step_id, attempt))
+    pub fn claimed(
+        &self,
+        task_uuid: Uuid,
+        step_id: StepId,
+        attempt: i32,
+        since: Instant,
+    ) -> Option<Attempt> {
+        self.0.as_ref()?;
+        let mut claimed = Attempt { task_uuid, step_id, attempt, parts: Vec::with_capacity(2) };
+        claimed.part("claim", since, None);
+        Some(claimed)
     }
 
     /// These tasks have been created, in what was begun then.
     pub fn created(&self, task_uuids: impl Iterator<Item = Uuid>, since: Instant) {
         let Some(exporter) = &self.0 else { return };
-        let (begun, ended) = until_now(since);
+        let (begun, ended) = (system_time(since), SystemTime::now());
         for task_uuid in task_uuids {
             let (trace_id, parent) = (trace_id(task_uuid), root_id(task_uuid));
-            let of = Attempt { trace_id, span_id: random_id() };
+            let ids = Ids { trace_id, span_id: random_id() };
             let (name, kind) = ("create".to_owned(), SpanKind::Server);
             let (error, attributes) = (None, Vec::new());
-            exporter.end(Span { of, parent, name, kind, begun, ended, error, attributes });
+            exporter.end(Span { ids, parent, name, kind, begun, ended, error, attributes });
         }
     }
 
-    /// A part of an attempt is over that was begun then; the error is that of its outcome.
-    pub fn part(&self, of: Option<Attempt>, name: &str, since: Instant, error: Option<String>) {
-        if let Some((exporter, of)) = self.0.as_ref().zip(of) {
-            exporter.end(Span { error, ..of.part(name, until_now(since)) });
+    /// The outcome of an attempt is stored, which was begun then.
+    pub fn completed(&self, attempt: Option<&Attempt>, since: Instant) {
+        let Some((exporter, attempt)) = self.0.as_ref().zip(attempt) else { return };
+        let Attempt { task_uuid, step_id, attempt, parts } = attempt;
+        let step = Ids::of_attempt(*task_uuid, *step_id, *attempt);
+        for part in parts {
+            let (begun, ended) = (system_time(part.begun), system_time(part.ended));
+            exporter.end(Span { error: part.error.clone(), ..step.part(part.name, begun, ended) });
         }
+        exporter.end(step.part("complete", system_time(since), SystemTime::now()));
     }
 
     /// The outcomes of these steps have been processed, in what was begun then.
     pub fn processed(&self, steps: Vec<Processed>, since: Instant) {
         let Some(exporter) = &self.0 else { return };
-        let (begun, ended) = until_now(since);
+        let (begun, ended) = (system_time(since), SystemTime::now());
         for step in steps {
-            let of = Attempt::new(step.task_uuid, step.step_id, step.attempt);
+            let ids = Ids::of_attempt(step.task_uuid, step.step_id, step.attempt);
             let (enqueued, claimed) = (unix(step.enqueued_us), unix(step.claimed_us));
             let (system, queue) = match exporter.broker {
                 Broker::Pgmq => ("pgmq", "stepmark_dispatch".to_owned()),
@@ -163,7 +196,7 @@ impl Traces {
                     ("rabbitmq", format!("{}dispatch.{}", exporter.queue_prefix, step.namespace))
                 }
             };
-            exporter.end(of.part("process", (begun, ended)));
+            exporter.end(ids.part("process", begun, ended));
             exporter.end(Span {
                 kind: SpanKind::Consumer,
                 // https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
@@ -173,10 +206,10 @@ impl Traces {
                     KeyValue::new("messaging.operation.name", "receive"),
                     KeyValue::new("messaging.operation.type", "receive"),
                 ],
-                ..of.part("queue", (enqueued, claimed))
+                ..ids.part("queue", enqueued, claimed)
             });
             exporter.end(Span {
-                of,
+                ids,
                 parent: root_id(step.task_uuid),
                 name: format!("step {}", step.name),
                 kind: SpanKind::Internal,
@@ -203,7 +236,7 @@ impl Traces {
 impl Exporter {
     /// Never waits: a span for which there is no room is dropped.
     fn end(&self, span: Span) {
-        let Attempt { trace_id, span_id } = span.of;
+        let Ids { trace_id, span_id } = span.ids;
         let (flags, state) = (TraceFlags::SAMPLED, TraceState::default());
         self.processor.on_end(SpanData {
             span_context: SpanContext::new(trace_id, span_id, flags, false, state),
@@ -224,23 +257,29 @@ impl Exporter {
 }
 
 impl Attempt {
-    fn new(task_uuid: Uuid, step_id: StepId, attempt: i32) -> Self {
+    /// A part of it is over that was begun then; the error is that of its outcome.
+    pub fn part(&mut self, name: &'static str, since: Instant, error: Option<String>) {
+        self.parts.push(Part { name, begun: since, ended: Instant::now(), error });
+    }
+}
+
+impl Ids {
+    fn of_attempt(task_uuid: Uuid, step_id: StepId, attempt: i32) -> Self {
         let name = format!("{task_uuid}/{}/{attempt}", step_id.step_no());
         Self { trace_id: trace_id(task_uuid), span_id: first_id(&Sha256::digest(name)) }
     }
 
-    fn part(self, name: &str, (begun, ended): (SystemTime, SystemTime)) -> Span {
-        let (error, attributes, kind) = (None, Vec::new(), SpanKind::Internal);
-        let of = Self { span_id: random_id(), ..self };
+    /// A span below.
+    fn part(self, name: &str, begun: SystemTime, ended: SystemTime) -> Span {
         Span {
-            of,
+            ids: Self { span_id: random_id(), ..self },
             parent: self.span_id,
             name: name.to_owned(),
-            kind,
+            kind: SpanKind::Internal,
             begun,
             ended,
-            error,
-            attributes,
+            error: None,
+            attributes: Vec::new(),
         }
     }
 }
@@ -261,9 +300,8 @@ fn random_id() -> SpanId {
     SpanId::from_bytes(rand::random_range(1..=u64::MAX).to_be_bytes()) // zero is none
 }
 
-fn until_now(since: Instant) -> (SystemTime, SystemTime) {
-    let now = SystemTime::now();
-    (now - since.elapsed(), now)
+fn system_time(at: Instant) -> SystemTime {
+    SystemTime::now() - at.elapsed()
 }
 
 fn unix(us: u64) -> SystemTime {
@@ -279,8 +317,8 @@ mod tests {
         let task_uuid = Uuid::from_u128(0x0190_1111_2222_7333_8444_5555_6666_7777);
         assert_eq!(trace_id(task_uuid).to_string(), "01901111222273338444555566667777");
         assert_eq!(root_id(task_uuid).to_string(), "8444555566667777");
-        let attempt = Attempt::new(task_uuid, StepId::new(9, 2), 1);
+        let attempt = Ids::of_attempt(task_uuid, StepId::new(9, 2), 1);
         assert_eq!(attempt.span_id.to_string(), "9db67d535fb88ec6");
-        assert_ne!(attempt, Attempt::new(task_uuid, StepId::new(9, 2), 2));
+        assert_ne!(attempt, Ids::of_attempt(task_uuid, StepId::new(9, 2), 2));
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Claim {
     /// It is held back until it can run alone: leases on it have expired before.
     pub(super) is_suspect: bool,
     pub(super) together: Arc<Together>,
-    /// What its spans hang on, if there are any.
+    /// For its spans, if there are any.
     pub(super) traced: Option<Attempt>,
     pub(super) step: Step,
 }
@@ -44,6 +44,7 @@ impl Claim {
         together: &Arc<Together>,
         engine: &DeskEngine,
         traces: &Traces,
+        begun: Instant,
     ) -> Result<Self, sqlx::Error> {
         let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let max_attempts: i32 = row.try_get("max_attempts")?;
@@ -56,7 +57,7 @@ impl Claim {
             claim_token,
             is_suspect: row.try_get("is_held_back")?,
             together: Arc::clone(together),
-            traced: traces.attempt(task_uuid, step_id, attempt),
+            traced: traces.claimed(task_uuid, step_id, attempt, begun),
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
                 backoff_initial_ms: unsigned("backoff_initial_ms")?,
@@ -208,11 +209,8 @@ impl ClaimLane {
             let begun = Instant::now();
             let rows = queue.act(&self.claiming, max).await?;
             let together = Together::new(rows.len());
-            let read = |row| Claim::read(row, &together, &self.engine, &self.traces);
+            let read = |row| Claim::read(row, &together, &self.engine, &self.traces, begun);
             let claims = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-            for claim in &claims {
-                self.traces.part(claim.traced, "claim", begun, None);
-            }
             let queue_empty = claims.len() < max;
             self.start(claims, permits);
             if queue_empty {

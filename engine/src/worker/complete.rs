@@ -58,7 +58,7 @@ pub(super) struct Attempted {
     /// When the outcome was there.
     since: Instant,
     together: Arc<Together>,
-    /// What its spans hang on, if there are any.
+    /// For its spans, if there are any.
     traced: Option<Attempt>,
     /// Cancelled once it is stored.
     pub(super) stored: CancellationToken,
@@ -163,7 +163,7 @@ impl CompleteLane {
                     failpoint("worker_after_complete_commit");
                     self.messaging.publish(outgoing).await;
                     for one in batch {
-                        self.traces.part(one.traced, "complete", one.since, None);
+                        self.traces.completed(one.traced.as_ref(), one.since);
                     }
                     return;
                 }

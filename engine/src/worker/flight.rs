@@ -20,7 +20,6 @@ use super::metrics::WorkerMetrics;
 use super::outcome::Outcome;
 use crate::json;
 use crate::messaging::StepId;
-use crate::traces::Traces;
 
 /// How long a condemned process waits for the handlers that are still at work.
 const CONDEMNED_DRAIN: Duration = Duration::from_secs(5);
@@ -35,7 +34,6 @@ pub(super) struct Flight {
     interrupts: Arc<Interrupts>,
     breaker: Arc<Breaker>,
     metrics: WorkerMetrics,
-    traces: Traces,
     abandoned: CancellationToken,
 }
 
@@ -47,7 +45,6 @@ impl Flight {
         interrupts: Arc<Interrupts>,
         breaker: Arc<Breaker>,
         metrics: WorkerMetrics,
-        traces: Traces,
     ) -> Self {
         let (running, abandoned) = (TaskTracker::new(), CancellationToken::new());
         Self {
@@ -58,7 +55,6 @@ impl Flight {
             interrupts,
             breaker,
             metrics,
-            traces,
             abandoned,
         }
     }
@@ -94,7 +90,7 @@ impl Flight {
     ) -> JoinHandle<Option<CancellationToken>> {
         let flight = self.clone();
         self.running.spawn(async move {
-            let Claim { step_id, claim_token, retry, together, traced, step, .. } = claim;
+            let Claim { step_id, claim_token, retry, together, mut traced, step, .. } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let begun = Instant::now();
             let run = flight.handlers.run(step);
@@ -102,9 +98,9 @@ impl Flight {
             flight.metrics.ran(begun.elapsed());
             let outcome = storable(outcome, step_type, flight.result_bytes_max);
             flight.breaker.record(&outcome);
-            if traced.is_some() {
+            if let Some(traced) = &mut traced {
                 let error = outcome.failure().map(|failure| failure.message.clone());
-                flight.traces.part(traced, "handler", begun, error);
+                traced.part("handler", begun, error);
             }
             let jittered = || retry.delay(attempt, rand::random::<f64>());
             let attempted =

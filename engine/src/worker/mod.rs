@@ -158,7 +158,6 @@ impl Worker {
             Arc::clone(&interrupts),
             Arc::clone(&breaker),
             self.metrics.clone(),
-            traces.clone(),
         );
         let claiming = ClaimLane {
             claiming: Claiming::new(&config),

@@ -75,7 +75,7 @@ async fn a_task_is_one_trace_across_its_processes(broker: Broker) {
     let worker = cluster.worker(worker(), &traced);
     let task_uuid = cluster.create("linear", json!({})).await;
     cluster.ended(&task_uuid, "Complete").await;
-    // What is left is sent when they end.
+    // What is left is sent when they drain.
     worker.drain().await;
     let (status, log) = cluster.orchestrator.terminate();
     assert!(status.success(), "{log}");
