@@ -335,6 +335,13 @@ mod tests {
     }
 
     #[test]
+    fn traces_go_over_http_in_clear() {
+        assert!(config(&["--otlp-endpoint", "http://127.0.0.1:4318"]).check().is_ok());
+        let refused = config(&["--otlp-endpoint", "https://collector"]).check().unwrap_err();
+        assert!(refused.to_string().contains("--otlp-endpoint"), "{refused}");
+    }
+
+    #[test]
     fn a_misspelt_variable_is_refused_by_name() {
         let names = ["PATH", "STEPMARK_BACKLOG_MAX", "STEPMARK_BACKLOG"].map(str::to_owned);
         let refused = check_environment(names.into_iter()).unwrap_err();
