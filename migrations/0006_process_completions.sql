@@ -80,6 +80,7 @@ END $$;
 --
 -- queue_empty: no message was left in PGMQ's queue. steps_evaluated: completed steps whose
 -- dependants were evaluated. next_retry_ms: time until the first of the retries that began to wait.
+-- traced: the steps that were processed, for sessions that write traces (engine/src/traces.rs).
 --
 -- The commit is durable when a task has ended; otherwise it is asynchronous: what a crash takes
 -- back, the completion message brings again, because taking it from PGMQ is taken back too, and
@@ -88,7 +89,8 @@ END $$;
 CREATE FUNCTION process_completions(
     p_broker message_broker, p_max integer, p_step_ids bigint[],
     OUT queue_empty boolean, OUT steps_processed integer, OUT steps_evaluated integer,
-    OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT outgoing outgoing_messages
+    OUT tasks_finished uuid[], OUT next_retry_ms bigint, OUT traced jsonb,
+    OUT outgoing outgoing_messages
 ) LANGUAGE plpgsql AS $$
 DECLARE
     synchronous text;
@@ -196,6 +198,23 @@ BEGIN
     IF 'WaitingForRetry' = ANY (moved_states) THEN
         SELECT min(s.retry_after_ms) INTO next_retry_ms FROM workflow_steps s
         WHERE s.step_id = ANY (p_step_ids) AND s.state = 'WaitingForRetry';
+    END IF;
+    IF current_setting('stepmark.traces', true) = 'on' THEN
+        SELECT jsonb_agg(jsonb_build_object(
+            'task_uuid', t.task_uuid, 'step_id', s.step_id, 'namespace', s.namespace,
+            'name', s.name, 'attempt', s.attempts, 'error', s.error ->> 'message',
+            'enqueued_us', (extract(epoch FROM a.enqueued_at) * 1000000)::bigint,
+            'claimed_us', (extract(epoch FROM a.claimed_at) * 1000000)::bigint))
+        INTO traced
+        FROM unnest(moved_step_ids, moved_states) AS m (step_id, state)
+        JOIN workflow_steps s ON s.step_id = m.step_id
+        JOIN tasks t ON t.task_id = s.step_id >> 16
+        CROSS JOIN LATERAL (
+            SELECT max(x.at) FILTER (WHERE x.to_state = 'Enqueued') AS enqueued_at,
+                max(x.at) FILTER (WHERE x.to_state = 'InProgress') AS claimed_at
+            FROM workflow_step_transitions x WHERE x.step_id = s.step_id
+        ) AS a
+        WHERE m.state <> 'Enqueued';
     END IF;
     IF any_expands THEN
         SELECT * INTO expanded FROM expand_steps(moved_step_ids, moved_states, results_stored);

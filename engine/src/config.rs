@@ -89,6 +89,10 @@ pub struct EngineConfig {
     /// How long a drain on SIGTERM waits for what is in flight, in ms.
     #[arg(long, env = "STEPMARK_DRAIN_MS", default_value_t = 30_000)]
     pub drain_ms: u32,
+    /// Where OpenTelemetry traces of tasks go: the base URL of an OTLP/HTTP receiver, to which
+    /// /v1/traces is appended, as http://HOST:4318 [default: nowhere, there are none].
+    #[arg(long, env = "STEPMARK_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// Format of the log on standard error; RUST_LOG sets its level.
     #[arg(long, env = "STEPMARK_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -218,6 +222,9 @@ pub enum ConfigError {
         "STEPMARK_RABBITMQ_URL (--rabbitmq-url) must be amqp://USER:PASSWORD@HOST:PORT/VHOST: {0}"
     )]
     RabbitmqUrl(String),
+    /// Not a receiver of traces.
+    #[error("STEPMARK_OTLP_ENDPOINT (--otlp-endpoint) must begin with http://")]
+    OtlpEndpoint,
     /// A queue prefix that RabbitMQ's names can't hold.
     #[error("queue prefix {0:?} is longer than 100 characters")]
     LongQueuePrefix(String),
@@ -242,6 +249,9 @@ impl EngineConfig {
             None if self.broker == Broker::Rabbitmq => return Err(ConfigError::NoRabbitmqUrl),
             Some(Err(error)) => return Err(ConfigError::RabbitmqUrl(error.to_string())),
             _ => {}
+        }
+        if self.otlp_endpoint.as_ref().is_some_and(|url| !url.starts_with("http://")) {
+            return Err(ConfigError::OtlpEndpoint);
         }
         if self.queue_prefix.len() > 100 {
             return Err(ConfigError::LongQueuePrefix(self.queue_prefix.clone()));
@@ -322,6 +332,13 @@ mod tests {
     #[test]
     fn rabbitmq_needs_its_address() {
         assert!(config(&["--broker", "rabbitmq"]).check().is_err());
+    }
+
+    #[test]
+    fn traces_go_over_http_in_clear() {
+        assert!(config(&["--otlp-endpoint", "http://127.0.0.1:4318"]).check().is_ok());
+        let refused = config(&["--otlp-endpoint", "https://collector"]).check().unwrap_err();
+        assert!(refused.to_string().contains("--otlp-endpoint"), "{refused}");
     }
 
     #[test]

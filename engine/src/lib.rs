@@ -16,7 +16,7 @@
 //!   ends and who waits for it is told.
 //!
 //! Around it: [`config`], [`database`] (sessions, migrations), [`calls`] (what instances tell each
-//! other), [`program`] (signals, exit codes).
+//! other), [`program`] (signals, exit codes), [`traces`] (OpenTelemetry).
 
 pub mod calls;
 pub mod config;
@@ -27,5 +27,6 @@ pub mod json;
 pub mod messaging;
 pub mod orchestrator;
 pub mod program;
+pub mod traces;
 pub mod waiters;
 pub mod worker;

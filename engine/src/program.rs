@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Broker, ConfigError, EngineConfig, LogFormat};
 use crate::database::{self, DatabaseError};
 use crate::messaging::{MessagingError, MessagingService, Pgmq, RabbitMq, RabbitMqOptions};
+use crate::traces;
 
 /// What is logged when RUST_LOG says nothing: sqlx tells of each notice that PostgreSQL gives.
 const LOG_FILTER: &str = "info,sqlx=warn";
@@ -43,6 +44,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The receiver of traces is no URL.
+    #[error("STEPMARK_OTLP_ENDPOINT (--otlp-endpoint): {0}")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
     /// A metric registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -55,6 +59,7 @@ impl StartError {
         match self {
             Self::Config(_)
             | Self::Templates(_)
+            | Self::Traces(_)
             | Self::Metrics(_)
             | Self::Database(DatabaseError::Url(_)) => 2,
             Self::Database(_) | Self::Broker(_) | Self::Listen { .. } => 3,
@@ -125,8 +130,11 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
 /// # Errors
 /// See [`database::prepare`].
 pub async fn prepare_database(config: &EngineConfig) -> Result<PgConnectOptions, DatabaseError> {
-    let options =
-        database::options(&config.database_url, &format!("stepmark {}", config.instance))?;
+    let name = format!("stepmark {}", config.instance);
+    let mut options = database::options(&config.database_url, &name)?;
+    if config.otlp_endpoint.is_some() {
+        options = options.options([traces::SETTING]);
+    }
     database::prepare(&options, Duration::from_millis(config.connect_ms.into())).await?;
     Ok(options)
 }

@@ -106,6 +106,7 @@ fn plan(broker: Broker) -> Plan {
         arrivals: None,
         counts_nested: false,
         counts_only: false,
+        traces: false,
         warmup: WARMUP_TASKS,
         samples: SAMPLES_GUESSED,
     }

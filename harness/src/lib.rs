@@ -7,6 +7,7 @@
 //! - [`floor`], [`accounting`], [`audit`]: what the machine costs, what a task costs, what is true.
 //! - [`oracle`], [`budget`], [`statements`], [`statistics`], [`distribution`], [`breakdown`],
 //!   [`ladder`], [`verdict`]: pure: from what was seen to what is said.
+//! - [`traces`]: where a task's time goes by the engine's own word, on demand.
 //! - [`plan`], [`measurement`]: all of these, for one run, and [`subject`], [`raw`], what is kept
 //!   of it; [`suite`]: the runs of one report.
 //! - [`report`]: what people and programs read; [`cli`]: the program `stepmark`.
@@ -63,6 +64,7 @@ pub mod subject;
 pub mod suite;
 pub mod task;
 pub mod topology;
+pub mod traces;
 pub mod verdict;
 pub mod work;
 pub mod workload;

@@ -31,6 +31,7 @@ use crate::load::{Driven, Load};
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::step_time::StepSeconds;
+use crate::traces::{self, Receiver};
 use crate::workload::Workload;
 
 use comparison::{Beside, Compared, Other, Own};
@@ -87,6 +88,8 @@ pub struct Measurement {
     logs: PathBuf,
     /// When the accounts were opened.
     step_seconds: Option<StepSeconds>,
+    /// Where the engine writes traces.
+    traces: Option<Receiver>,
 }
 
 impl Measurement {
@@ -114,7 +117,14 @@ impl Measurement {
         let tasks = warm_from.saturating_add(plan.samples).saturating_mul(tasks_a_sample);
         let workload = Workload::prepare(scenario, tasks, &binaries.root, &logs, guardian).await?;
         let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
-        let connections = Connections::to(&database, plan.broker, servers.rabbitmq.as_ref());
+        let mut connections = Connections::to(&database, plan.broker, servers.rabbitmq.as_ref());
+        let mut traces = None;
+        if plan.traces {
+            let receiver = Receiver::start().await.map_err(RunError::Traces)?;
+            connections.settings.insert(traces::ENDPOINT, receiver.url());
+            connections.settings.insert("NO_PROXY", "127.0.0.1".to_owned());
+            traces = Some(receiver);
+        }
         let topology = plan.topology(scenario);
         let cluster = Cluster::start(binaries, &topology, &connections, &logs, guardian).await?;
         let client = Client::new(cluster.orchestrator_urls());
@@ -181,6 +191,7 @@ impl Measurement {
             compared,
             logs,
             step_seconds,
+            traces,
         })
     }
 

@@ -28,6 +28,8 @@ pub struct Plan {
     /// flushes of the log are not counted, which take their time to settle, and nothing is judged
     /// that needs either.
     pub counts_only: bool,
+    /// Whether the engine writes traces, which takes time: the latency's budget does not hold then.
+    pub traces: bool,
     /// Tasks before the measurement.
     pub warmup: u64,
     /// Tasks that are going to be measured; a guess where nobody can tell. An oracle's program is

@@ -1,7 +1,8 @@
 //! The raw data of a run: what was measured, what it saw, and its samples. A run can be judged, and
 //! its report made anew, from these alone.
 //!
-//! `raw/NNN-RUN.json` has what the run saw, `RUN.hlog` the histogram of its latencies.
+//! `raw/NNN-RUN.json` has what the run saw, `RUN.hlog` the histogram of its latencies,
+//! `RUN.trace.json` the trace of one task.
 
 use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -68,6 +69,12 @@ impl RawRun {
     pub fn report(&self) -> RunReport {
         let mut report = verdict::judge(&self.subject, &self.seen);
         report.hlog = self.hlog();
+        report.trace = self.trace();
+        if let Some(name) = &report.trace {
+            report.notes.push(format!("the trace of the task at the median is in {name}"));
+        } else if self.subject.traces {
+            report.notes.push("no trace came of a measured task".to_owned());
+        }
         report
     }
 
@@ -80,6 +87,9 @@ impl RawRun {
         if let Some(name) = self.hlog() {
             let path = folder.join(name);
             write(&path, |file| recorder.write_hlog(&self.subject.scenario, self.took, file))?;
+        }
+        if let Some((name, trace)) = self.trace().zip(self.seen.trace.as_ref()) {
+            write(&folder.join(name), |file| Ok(serde_json::to_writer(file, trace)?))?;
         }
         let stored = Stored {
             schema_version: SCHEMA_VERSION,
@@ -136,6 +146,12 @@ impl RawRun {
     fn hlog(&self) -> Option<String> {
         let stands = verdict::stands(&self.seen);
         stands.then(|| format!("{}.hlog", self.subject.run_name))
+    }
+
+    /// The file with the trace of one task, where there is one.
+    fn trace(&self) -> Option<String> {
+        let trace = self.seen.trace.as_ref();
+        trace.map(|_| format!("{}.trace.json", self.subject.run_name))
     }
 }
 

@@ -202,6 +202,21 @@ pub struct TenBudget {
     pub latency_commits: Option<LatencyCommits>,
 }
 
+impl Scenario {
+    /// The same, set against itself on a cluster that writes no traces.
+    #[must_use]
+    pub fn beside_itself_without_traces(self) -> Scenario {
+        let compare = Compare {
+            with: "itself without traces".to_owned(),
+            other: Some(Arc::new(Scenario { compare: None, ..self.clone() })),
+            on: CompareOn::Own,
+            called: "cost of traces".to_owned(),
+            aim: None,
+        };
+        Scenario { compare: Some(compare), ..self }
+    }
+}
+
 impl Budget {
     /// The budget on this cluster: the counts are the same on any.
     #[must_use]

@@ -34,6 +34,9 @@ pub struct Subject {
     /// Whether only the work of tasks was counted.
     #[serde(default)]
     pub counts_only: bool,
+    /// Whether the engine wrote traces, which takes time.
+    #[serde(default)]
+    pub traces: bool,
     /// Tasks before the measurement.
     pub warmup: u64,
     /// Tasks of a sample, which are started together.
@@ -69,6 +72,7 @@ impl Subject {
             arrivals: plan.arrivals,
             counts_nested: plan.counts_nested,
             counts_only: plan.counts_only,
+            traces: plan.traces,
             warmup: plan.warmup,
             tasks_a_sample: scenario.tasks_a_sample,
             sequential_stages: scenario.sequential_stages,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::arrivals::Arrivals;
 use crate::breakdown::{self, Breakdown, RunTimes};
@@ -57,6 +58,9 @@ pub struct Observations {
     pub step_time: Option<StepTime>,
     /// The times of tasks, by the audit.
     pub times: RunTimes,
+    /// The trace of one of the measured tasks, in OTLP's JSON.
+    #[serde(default)]
+    pub trace: Option<Value>,
 }
 
 impl Observations {
@@ -153,6 +157,9 @@ pub struct RunReport {
     pub reference: Option<Reference>,
     /// The file with the latencies' histogram, beside the report.
     pub hlog: Option<String>,
+    /// The file with the trace of one task, beside the report.
+    #[serde(default)]
+    pub trace: Option<String>,
 }
 
 /// An open loop's rate.
@@ -271,6 +278,7 @@ pub fn judge(subject: &Subject, seen: &Observations) -> RunReport {
             task_transitions: published.task_transitions,
         }),
         hlog: None,
+        trace: None,
     };
     if correct {
         add_latencies(&mut report, subject, seen);
@@ -341,7 +349,19 @@ fn add_verdict(report: &mut RunReport, subject: &Subject, seen: &Observations) {
     }
     if subject.counts_nested {
         report.notes.push("statements inside functions were counted, which takes time".to_owned());
-    } else if subject.is_one_at_a_time() && !subject.counts_only {
+    }
+    if subject.traces {
+        report.notes.push("traces were written, which takes time".to_owned());
+        if subject.compared.is_none() {
+            let wanted = "one task at a time on the scenario's own cluster";
+            report.notes.push(format!("no cost of traces: it takes {wanted}"));
+        }
+    }
+    if subject.is_one_at_a_time()
+        && !subject.counts_nested
+        && !subject.traces
+        && !subject.counts_only
+    {
         let (budget, multiple) = (&subject.budget, report.latency_commits.p50);
         report.budget.extend(budget::judge_latency(budget, subject.broker, multiple));
         report.notes.extend(budget::missed_aim(budget, subject.broker, multiple));

@@ -13,6 +13,7 @@ use super::recover::Alarm;
 use crate::database::{Lane, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing};
+use crate::traces::Traces;
 use crate::waiters::Waiters;
 
 /// Requests that may wait for the lane; more are told to come back.
@@ -105,6 +106,7 @@ pub(super) struct Creating {
     pub(super) waiters: Arc<Waiters>,
     pub(super) alarm: Arc<Alarm>,
     pub(super) metrics: OrchestratorMetrics,
+    pub(super) traces: Traces,
 }
 
 impl Creating {
@@ -162,6 +164,7 @@ impl Creating {
     }
 
     async fn insert_batch(&mut self, tasks: &[NewTask]) -> Result<Vec<Answer>, sqlx::Error> {
+        let begun = Instant::now();
         let row = sqlx::query(include_str!("../../sql/create_tasks.sql"))
             .bind(self.messaging.broker().name())
             .bind(tasks.iter().map(|task| task.task_uuid).collect::<Vec<_>>())
@@ -182,6 +185,8 @@ impl Creating {
         let created: Vec<bool> = row.try_get("created")?;
         let same: Vec<bool> = row.try_get("same_request")?;
         let new = created.iter().filter(|new| **new).count();
+        let made = task_uuids.iter().zip(&created).filter(|(_, new)| **new);
+        self.traces.created(made.map(|(task_uuid, _)| *task_uuid), begun);
         for ms in tasks.iter().flat_map(|task| [task.delay_ms, task.deadline_ms]).flatten() {
             self.alarm.within(Duration::from_millis(ms.unsigned_abs()));
         }

@@ -28,6 +28,7 @@ use crate::config::OrchestratorConfig;
 use crate::database::{self, DatabaseError, Lane};
 use crate::http::{self, status::Health, tasks::Api};
 use crate::program::{self, StartError};
+use crate::traces::Traces;
 use crate::waiters::Waiters;
 
 /// Runs an orchestrator until `shutdown`, then drains: requests are answered, and what has been
@@ -52,6 +53,7 @@ pub async fn run(
 
     let registry = prometheus::Registry::new();
     let metrics = OrchestratorMetrics::register(&registry)?;
+    let traces = Traces::start(engine, "stepmark-orchestrator")?;
     let waiters = Arc::new(Waiters::default());
     let alarm = Arc::new(Alarm::default());
     let creating = Creating {
@@ -62,6 +64,7 @@ pub async fn run(
         waiters: Arc::clone(&waiters),
         alarm: Arc::clone(&alarm),
         metrics: metrics.clone(),
+        traces: traces.clone(),
     };
     let processing = ProcessLane {
         config: engine.clone(),
@@ -69,6 +72,7 @@ pub async fn run(
         waiters: Arc::clone(&waiters),
         alarm: Arc::clone(&alarm),
         metrics: metrics.clone(),
+        traces: traces.clone(),
     };
     let recovering = RecoverLane {
         config: engine.clone(),
@@ -117,6 +121,7 @@ pub async fn run(
         Ok(()) => info!("drained"),
         Err(_) => warn!("ending before everything was drained; others take it over"),
     }
+    traces.close().await;
     Ok(())
 }
 

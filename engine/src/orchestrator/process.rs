@@ -1,10 +1,11 @@
 //! The processing lane: takes completion messages and moves their tasks on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use crate::messaging::{
     MessagingError, MessagingService, Outgoing, Phase, Queue, Source, SourceQueue, Statement,
     StepId,
 };
+use crate::traces::{Processed, Traces};
 use crate::waiters::Waiters;
 
 /// EnqueuedForOrchestration → Complete, WaitingForRetry or Error, and what follows from it.
@@ -40,6 +42,7 @@ pub(super) struct ProcessLane {
     pub(super) waiters: Arc<Waiters>,
     pub(super) alarm: Arc<Alarm>,
     pub(super) metrics: OrchestratorMetrics,
+    pub(super) traces: Traces,
 }
 
 impl ProcessLane {
@@ -86,6 +89,7 @@ impl ProcessLane {
         };
         waited?;
         while !shutdown.is_cancelled() {
+            let begun = Instant::now();
             let rows = queue.act(&Processing, batch_max as usize).await?;
             let Some(row) = rows.first() else {
                 break;
@@ -93,6 +97,10 @@ impl ProcessLane {
             failpoint("orchestrator_after_process_commit");
             self.messaging.publish(Outgoing::from_row(row)?).await;
             self.tell(row)?;
+            match row.try_get::<Option<Json<Vec<Processed>>>, _>("traced") {
+                Ok(steps) => self.traces.processed(steps.map_or_else(Vec::new, |it| it.0), begun),
+                Err(error) => warn!(%error, "steps can't be traced"),
+            }
             if row.try_get("queue_empty")? {
                 break;
             }

@@ -1,7 +1,7 @@
 //! The claiming lane: takes dispatch messages, claims their steps, starts their handlers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -22,6 +22,7 @@ use crate::database::Pause;
 use crate::messaging::{
     MessagingError, MessagingService, Phase, Queue, Source, SourceQueue, Statement, StepId,
 };
+use crate::traces::{Attempt, Traces};
 
 /// A step that this worker holds, until its lease expires.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) struct Claim {
     /// It is held back until it can run alone: leases on it have expired before.
     pub(super) is_suspect: bool,
     pub(super) together: Arc<Together>,
+    /// For its spans, if there are any.
+    pub(super) traced: Option<Attempt>,
     pub(super) step: Step,
 }
 
@@ -40,10 +43,13 @@ impl Claim {
         row: &PgRow,
         together: &Arc<Together>,
         engine: &DeskEngine,
+        traces: &Traces,
+        begun: Instant,
     ) -> Result<Self, sqlx::Error> {
         let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let max_attempts: i32 = row.try_get("max_attempts")?;
         let (step_id, claim_token) = (row.try_get("step_id")?, row.try_get("claim_token")?);
+        let (task_uuid, attempt) = (row.try_get("task_uuid")?, row.try_get("attempt")?);
         let step_type: &str = row.try_get("type")?;
         let step_type = StepType::ALL.iter().find(|known| known.name() == step_type);
         Ok(Self {
@@ -51,18 +57,19 @@ impl Claim {
             claim_token,
             is_suspect: row.try_get("is_held_back")?,
             together: Arc::clone(together),
+            traced: traces.claimed(task_uuid, step_id, attempt, begun),
             retry: RetryPolicy {
                 max_attempts: max_attempts.unsigned_abs(),
                 backoff_initial_ms: unsigned("backoff_initial_ms")?,
                 backoff_max_ms: unsigned("backoff_max_ms")?,
             },
             step: Step {
-                task_uuid: row.try_get("task_uuid")?,
+                task_uuid,
                 namespace: row.try_get("namespace")?,
                 name: row.try_get("step")?,
                 step_type: *step_type.expect("the database's types are those of the code"),
                 handler: row.try_get("handler")?,
-                attempt: row.try_get("attempt")?,
+                attempt,
                 max_attempts,
                 timeout: Duration::from_millis(unsigned("timeout_ms")?),
                 context: row.try_get("context")?,
@@ -124,6 +131,7 @@ pub(super) struct ClaimLane {
     pub(super) engine: DeskEngine,
     pub(super) flight: Flight,
     pub(super) suspects: Suspects,
+    pub(super) traces: Traces,
 }
 
 impl ClaimLane {
@@ -198,10 +206,11 @@ impl ClaimLane {
             // From here to the start of the handlers nothing may be cut short: what is claimed
             // and not started stays idle until its lease expires.
             let max = permits.num_permits();
+            let begun = Instant::now();
             let rows = queue.act(&self.claiming, max).await?;
             let together = Together::new(rows.len());
-            let claims = rows.iter().map(|row| Claim::read(row, &together, &self.engine));
-            let claims = claims.collect::<Result<Vec<_>, _>>()?;
+            let read = |row| Claim::read(row, &together, &self.engine, &self.traces, begun);
+            let claims = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             let queue_empty = claims.len() < max;
             self.start(claims, permits);
             if queue_empty {

@@ -17,6 +17,7 @@ use super::outcome::{Failure, Outcome};
 use crate::database::{self, Lane, Pause, is_data_error};
 use crate::failpoint::failpoint;
 use crate::messaging::{MessagingService, Outgoing, StepId};
+use crate::traces::{Attempt, Traces};
 
 /// How long after their start the outcomes of steps that were claimed together wait for each other.
 const TOGETHER: Duration = Duration::from_micros(400);
@@ -57,6 +58,8 @@ pub(super) struct Attempted {
     /// When the outcome was there.
     since: Instant,
     together: Arc<Together>,
+    /// For its spans, if there are any.
+    traced: Option<Attempt>,
     /// Cancelled once it is stored.
     pub(super) stored: CancellationToken,
 }
@@ -67,6 +70,7 @@ impl Attempted {
         step_id: StepId,
         claim_token: Uuid,
         together: Arc<Together>,
+        traced: Option<Attempt>,
         outcome: Outcome,
         backoff: impl FnOnce() -> Duration,
     ) -> Self {
@@ -80,6 +84,7 @@ impl Attempted {
             retry_after_ms: None,
             since: Instant::now(),
             together,
+            traced,
             stored: CancellationToken::new(),
         };
         match outcome {
@@ -131,6 +136,7 @@ pub(super) struct CompleteLane {
     pub(super) attempted: mpsc::Receiver<Attempted>,
     pub(super) batch_max: usize,
     pub(super) metrics: WorkerMetrics,
+    pub(super) traces: Traces,
 }
 
 impl CompleteLane {
@@ -156,6 +162,9 @@ impl CompleteLane {
                     batch.iter().for_each(|one| one.stored.cancel());
                     failpoint("worker_after_complete_commit");
                     self.messaging.publish(outgoing).await;
+                    for one in batch {
+                        self.traces.completed(one.traced.as_ref(), one.since);
+                    }
                     return;
                 }
                 Err(refused) if is_data_error(&refused) => {
@@ -253,7 +262,7 @@ mod tests {
         let attempted = |step| {
             let outcome = Outcome::Fail { failure: "no".to_owned().into() };
             let (step_id, together) = (StepId::new(1, step), Arc::clone(&together));
-            Attempted::new(step_id, Uuid::now_v7(), together, outcome, || Duration::ZERO)
+            Attempted::new(step_id, Uuid::now_v7(), together, None, outcome, || Duration::ZERO)
         };
         (0..u16::try_from(steps).expect("there are few")).map(attempted).collect()
     }

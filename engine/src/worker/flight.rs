@@ -90,7 +90,7 @@ impl Flight {
     ) -> JoinHandle<Option<CancellationToken>> {
         let flight = self.clone();
         self.running.spawn(async move {
-            let Claim { step_id, claim_token, retry, together, step, .. } = claim;
+            let Claim { step_id, claim_token, retry, together, mut traced, step, .. } = claim;
             let (attempt, step_type) = (step.attempt.unsigned_abs(), step.step_type);
             let begun = Instant::now();
             let run = flight.handlers.run(step);
@@ -98,8 +98,13 @@ impl Flight {
             flight.metrics.ran(begun.elapsed());
             let outcome = storable(outcome, step_type, flight.result_bytes_max);
             flight.breaker.record(&outcome);
+            if let Some(traced) = &mut traced {
+                let error = outcome.failure().map(|failure| failure.message.clone());
+                traced.part("handler", begun, error);
+            }
             let jittered = || retry.delay(attempt, rand::random::<f64>());
-            let attempted = Attempted::new(step_id, claim_token, together, outcome, jittered);
+            let attempted =
+                Attempted::new(step_id, claim_token, together, traced, outcome, jittered);
             let stored = attempted.stored.clone();
             // A slow store holds the slot: no more is claimed than can be stored.
             let _ = flight.attempted.send(attempted).await; // closed only when all is drained

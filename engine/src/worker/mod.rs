@@ -50,6 +50,7 @@ use crate::database::{self, Lane};
 use crate::http::status::{self, Health};
 use crate::messaging::{MessagingService, Outgoing, StepId};
 use crate::program::{self, StartError};
+use crate::traces::Traces;
 
 /// A worker: handlers, and the way to run them.
 ///
@@ -143,6 +144,7 @@ impl Worker {
         let messaging = program::start_messaging(engine, &options, &pool).await?;
         let registry = prometheus::Registry::new();
         self.metrics.register(&registry)?;
+        let traces = Traces::start(engine, "stepmark-worker")?;
         let breaker_pause = Duration::from_millis(config.breaker_pause_ms.into());
         let breaker = Arc::new(Breaker::new(config.breaker_failures, breaker_pause));
         BreakerGauge::register(&registry, Arc::clone(&breaker))?;
@@ -172,6 +174,7 @@ impl Worker {
                 config.lease_ms,
                 shutdown.clone(),
             ),
+            traces: traces.clone(),
         };
         let beating = HeartbeatLane {
             database: Lane::new(options.clone()),
@@ -187,6 +190,7 @@ impl Worker {
             attempted,
             batch_max: engine.batch_max as usize,
             metrics: self.metrics,
+            traces: traces.clone(),
         };
         let health = Health { pool: pool.clone(), messaging: Arc::clone(&messaging), registry };
         let (listener, address) = program::bind(engine).await?;
@@ -209,6 +213,7 @@ impl Worker {
         let _ = tokio::time::timeout(engine.drain(), completing).await;
         messaging.close().await;
         server.abort();
+        traces.close().await;
         info!("drained");
         Ok(())
     }

@@ -118,6 +118,14 @@ impl Outcome {
         Self::Fail { failure: format!("the result is not JSON: {error}").into() }
     }
 
+    /// What went wrong, if something did.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Retry { failure, .. } | Self::Fail { failure } => Some(failure),
+            Self::Complete(_) | Self::Branch { .. } | Self::FanOut { .. } => None,
+        }
+    }
+
     /// What is wrong with it as an outcome of a step of this type.
     pub(super) fn misfit(&self, step_type: StepType) -> Option<String> {
         let (answered, of) = match (self, step_type) {

@@ -18,3 +18,4 @@ mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
 mod time;
+mod traces;

@@ -60,6 +60,12 @@ pub(super) struct BenchArgs {
     /// latency is judged.
     #[arg(long)]
     nested_statements: bool,
+    /// Have the engine write OpenTelemetry traces. The report keeps that of one task, as OTLP's
+    /// JSON in RUN.trace.json. It takes time: no budget of latency is judged, and with one task at
+    /// a time on its own cluster each scenario runs in turns with itself without traces, instead of
+    /// what else it is compared with, for the difference.
+    #[arg(long)]
+    traces: bool,
     /// Tasks that are measured. P95 is given from 200 on, P99 from 1000 on.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
@@ -123,7 +129,7 @@ impl BenchArgs {
         for on in self.clusters() {
             for scenario in scenarios {
                 for (concurrency, arrivals) in self.loads(on, scenario) {
-                    let counts_nested = self.nested_statements;
+                    let (counts_nested, traces) = (self.nested_statements, self.traces);
                     let plan = Plan {
                         on,
                         without,
@@ -132,6 +138,7 @@ impl BenchArgs {
                         arrivals,
                         counts_nested,
                         counts_only: false,
+                        traces,
                         warmup,
                         samples,
                     };
@@ -208,6 +215,9 @@ pub(super) async fn run(args: BenchArgs) -> u8 {
     let scenarios = scenario::load_all(&root, &folder)
         .and_then(|all| scenario::select(all, args.tier, &args.scenario));
     let scenarios = match scenarios {
+        Ok(scenarios) if args.traces => {
+            scenarios.into_iter().map(Scenario::beside_itself_without_traces).collect()
+        }
         Ok(scenarios) => scenarios,
         Err(error) => return complain(INVALID, &error),
     };

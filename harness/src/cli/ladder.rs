@@ -123,6 +123,7 @@ impl Rungs {
             arrivals: Some(Arrivals { rate_per_s: self.from, spacing: self.arrivals }),
             counts_nested: false,
             counts_only: false,
+            traces: false,
             warmup,
             samples: 0,
         }

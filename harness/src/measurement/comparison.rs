@@ -19,6 +19,7 @@ use crate::environment::RunDatabase;
 use crate::load::Load;
 use crate::oracle::Wrong;
 use crate::scenario::{Compare, CompareOn, Scenario};
+use crate::traces;
 use crate::workload::Workload;
 
 /// The other scenario, ready for its tasks.
@@ -101,6 +102,7 @@ impl Other {
                 let mut connections = connections.clone();
                 connections.database_url.clone_from(&database.engine_url);
                 connections.settings.insert("STEPMARK_QUEUE_PREFIX", database.queue_prefix());
+                connections.settings.remove(traces::ENDPOINT); // its cost is in the difference
                 let topology = &scenario.topology;
                 let cluster =
                     Cluster::start(binaries, topology, &connections, &logs, guardian).await?;

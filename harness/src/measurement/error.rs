@@ -26,6 +26,9 @@ pub enum RunError {
     /// The oracle's program does not give the right answers.
     #[error(transparent)]
     Oracle(ProgramError),
+    /// There is no port for the receiver of traces.
+    #[error("cannot listen for traces on loopback: {0}")]
+    Traces(#[source] std::io::Error),
     /// An instance died again and again.
     #[error("an instance was given up: the run was broken off")]
     GivenUp,

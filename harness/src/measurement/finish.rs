@@ -80,6 +80,7 @@ impl Measurement {
             difference,
             step_time: step_time.and_then(|(now, then)| now.since(then)),
             times: findings.times,
+            trace: self.traces.and_then(|received| received.trace(&seen.clocks)),
             is_missing: false,
         };
         let mut subject = Subject::of(&self.scenario, self.plan);

@@ -163,6 +163,7 @@ impl Trial {
             arrivals: self.arrivals,
             counts_nested: false,
             counts_only: false,
+            traces: false,
             warmup: WARMUP,
             tasks_a_sample: 1,
             sequential_stages: 1,

@@ -23,6 +23,7 @@ mod shapes;
 mod statements;
 mod task;
 mod task_answers;
+mod traces;
 mod up;
 mod watch;
 mod workflow;

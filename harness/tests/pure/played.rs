@@ -23,6 +23,7 @@ pub const PLAN: Plan = Plan {
     arrivals: None,
     counts_nested: false,
     counts_only: false,
+    traces: false,
     warmup: 10,
     samples: 200,
 };

@@ -94,6 +94,20 @@ fn a_latency_of_too_many_commits_breaks_the_budget() {
 }
 
 #[test]
+fn with_traces_no_latency_is_judged_and_that_is_told() {
+    let mut seen = observations(1_000);
+    seen.floor = FloorSummary::of(vec![round(0.01); 3]);
+    let plan = Plan { traces: true, ..PLAN };
+    let report = judge(&Subject::of(&linear(), plan), &seen);
+    assert_eq!(report.status, Status::Good, "{:?}", report.problems);
+    let told = "no cost of traces: it takes one task at a time on the scenario's own cluster";
+    assert_eq!(report.notes, ["traces were written, which takes time", told]);
+    let beside = linear().beside_itself_without_traces();
+    let report = judge(&Subject::of(&beside, plan), &seen);
+    assert!(report.notes.iter().any(|note| note.starts_with("no cost of traces: it takes 20")));
+}
+
+#[test]
 fn a_latency_above_the_aim_is_marked_and_not_condemned() {
     let mut seen = observations(1_000);
     seen.floor = FloorSummary::of(vec![round(0.16), round(0.15), round(0.16)]);

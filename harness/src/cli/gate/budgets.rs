@@ -55,6 +55,7 @@ pub(super) fn plan(args: &GateArgs, broker: Broker, samples: u64) -> Plan {
         arrivals: None,
         counts_nested: true,
         counts_only: true,
+        traces: false,
         warmup: WARMUP,
         samples,
     }
