@@ -90,7 +90,8 @@ impl Gate {
 
     /// Decides the rows of the first run, or of the second.
     pub fn decide(rows: &mut [Row]) {
-        let differences: Vec<&[f64]> = rows.iter().map(|row| &row.differences[..]).collect();
+        let differences: Vec<Vec<f64>> = rows.iter().map(Row::differences).collect();
+        let differences: Vec<&[f64]> = differences.iter().map(Vec::as_slice).collect();
         let shifts = shifts(&differences);
         for (row, shift) in rows.iter_mut().zip(shifts) {
             row.shift = Some(shift);

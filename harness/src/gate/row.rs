@@ -19,8 +19,8 @@ pub struct Row {
     pub broker: Broker,
     /// The median latencies in milliseconds, the base's first.
     pub p50_ms: [f64; 2],
-    /// A difference a block: the mean logarithm of the head's latencies less that of the base's.
-    pub differences: Vec<f64>,
+    /// Latencies by block in milliseconds: two of the base, two of the head.
+    pub blocks: Vec<[[f64; 2]; 2]>,
     /// Where the time went, in the order in which a task goes through it.
     pub segments: Vec<SegmentChange>,
     /// What is said of it, once it is decided.
@@ -60,7 +60,7 @@ impl Row {
             scenario: scenario.to_owned(),
             broker,
             p50_ms: [0, 1].map(|side| median_ms(&turns.blocks, side)),
-            differences: turns.blocks.iter().map(difference).collect(),
+            blocks: turns.blocks.clone(),
             segments: changes(&found),
             shift: None,
             problems,
@@ -71,6 +71,11 @@ impl Row {
     pub fn failed(scenario: &str, broker: Broker, why: String) -> Row {
         let turns = Turns { problems: vec![why], ..Turns::default() };
         Row::of(scenario, broker, &turns)
+    }
+
+    /// A difference a block: the mean logarithm of the head's latencies less that of the base's.
+    pub fn differences(&self) -> Vec<f64> {
+        self.blocks.iter().map(difference).collect()
     }
 
     /// Whether it is decided, and suspected.

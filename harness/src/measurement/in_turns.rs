@@ -182,7 +182,7 @@ impl Side {
         let (timed, tasks) = unless_given_up(self.cluster.faults(), sample).await?;
         let ended = tasks.iter().all(|task| task.outcome.is_ok());
         self.seen.borrow_mut().take(workload, timed, tasks);
-        Ok(ended.then_some(timed.latency().as_secs_f64() * 1e3))
+        Ok(ended.then_some(timed.latency().as_micros() as f64 / 1e3))
     }
 
     /// Ends the cluster, and judges every task by what its database holds.

@@ -48,7 +48,7 @@ fn gate(first: Vec<Row>, second: Vec<Row>) -> Gate {
 
 #[test]
 fn a_slower_head_is_suspected_and_an_equal_or_a_faster_one_is_not() {
-    let rows = [1.0, 1.05, 0.9, 1.01].map(|factor| row(factor, 300).differences);
+    let rows = [1.0, 1.05, 0.9, 1.01].map(|factor| row(factor, 300).differences());
     let rows = rows.each_ref().map(Vec::as_slice);
     let shifts = shifts(&rows);
     let suspected: Vec<bool> = shifts.iter().map(|shift| shift.is_suspect).collect();
