@@ -140,6 +140,32 @@ async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
 }
 
 #[tokio::test]
+async fn plans_that_were_made_for_a_handful_of_tasks_cost_thousands_nothing() {
+    let database = Database::migrated();
+    let mut watcher = database.superuser().await;
+    let mut engine = Engine::connect(&database).await;
+    let parsed = Template::parse("test.yaml", &template("n", "t", LINE)).unwrap();
+    let template_id = engine.register(&parsed).await;
+    let request = Request::of(&parsed, template_id);
+    for _ in 0..8 {
+        tasks_on_both(&mut engine, &request).await;
+    }
+    // Autovacuum may come at any moment, and a session's plans are made by what it found.
+    let mut superuser = database.superuser().await;
+    execute(&mut superuser, "VACUUM ANALYZE").await;
+    let mut engine = Engine::connect(&database).await;
+    tasks_on_both(&mut engine, &request).await;
+    let on_few = cost_of_a_task(&mut engine, &request, &mut watcher).await;
+
+    write_history(&mut superuser, template_id, HISTORY).await;
+    tasks_on_both(&mut engine, &request).await;
+    let on_many = cost_of_a_task(&mut engine, &request, &mut watcher).await;
+    let total = |cost: &[(String, i64, i64)]| cost.iter().map(|table| table.2).sum::<i64>();
+    println!("{on_few:?}\n{on_many:?}");
+    assert!(total(&on_many) < 2 * total(&on_few), "{} blocks", total(&on_many));
+}
+
+#[tokio::test]
 async fn what_a_batch_costs_does_not_grow_with_how_many_are_made_at_once() {
     const BATCHED: &str = "{namespace: n, name: t, steps: [
         {name: divide, type: batchable, handler: h, batches_max: 5000},

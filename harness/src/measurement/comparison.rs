@@ -8,6 +8,7 @@ use std::sync::Arc;
 use stepmark_servers::Guardian;
 use uuid::Uuid;
 
+use super::in_turns::out_of_step;
 use super::seen::Seen;
 use super::{RunError, load, unless_given_up};
 use crate::audit::{self, Asked, Clocks};
@@ -115,7 +116,7 @@ impl Other {
         Ok(Other { scenario, workload, client, run_id, seen, own, had_own_cluster })
     }
 
-    /// Runs samples of both in turns, alternating which of the two begins, and makes the
+    /// Runs samples of both in turns, drawing which of the two begins, and makes the
     /// difference; of the first tenth it is not made, in which the other's processes are still
     /// cold. A task that comes to no end is the end of all. Then its own cluster is ended, if it
     /// has one, and judged by what its database holds.
@@ -128,7 +129,8 @@ impl Other {
         let cold = (numbers.end - numbers.start) / 10;
         let mut pairs = Vec::new();
         for number in numbers {
-            let is_first = number % 2 == 0;
+            let is_first = rand::random();
+            out_of_step().await;
             let mut first = None;
             if is_first {
                 first = own.one(number).await?;

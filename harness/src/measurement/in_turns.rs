@@ -1,14 +1,19 @@
 //! One scenario on two clusters in turns, on the same servers: the base, and the head.
 //!
-//! Samples come in blocks of four, base, head, head, base, and every second block the other way
-//! round (ABBA), so that a machine that gets slower in the meantime bears on both alike.
+//! Samples come in blocks of four, base, head, head, base, or the other way round (ABBA), so that a
+//! machine that gets slower in the meantime bears on both alike. Which way is drawn, and so is a
+//! pause before each block: both sides have work that follows a task by a timer, up to 50 ms later
+//! (RabbitMQ's acknowledgements), and in a steady rhythm it would fall on the same side's tasks
+//! again and again.
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stepmark_servers::Guardian;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::seen::Seen;
@@ -25,6 +30,9 @@ use crate::workload::Workload;
 
 /// Blocks before the first that is measured: both clusters are warm then.
 const WARMUP_BLOCKS: u64 = 20;
+
+/// The longest pause before a block.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// The base, and the head.
 const SIDES: [&str; 2] = ["base", "head"];
@@ -128,7 +136,8 @@ impl InTurns {
         let mut found = Vec::new();
         for block in blocks {
             let mut latencies = [[0.0; 2]; 2];
-            let (outer, inner) = if block % 2 == 0 { (0, 1) } else { (1, 0) };
+            let (outer, inner) = if rand::random() { (0, 1) } else { (1, 0) };
+            out_of_step().await;
             for (side, nth) in [(outer, 0), (inner, 0), (inner, 1), (outer, 1)] {
                 let number = 2 * block + nth as u64;
                 match self.sides[side].one(&self.scenario, &self.workload, number).await? {
@@ -141,6 +150,11 @@ impl InTurns {
         }
         Ok(found)
     }
+}
+
+/// Waits for a moment that is drawn, so that what both sides do by timers keeps no step with them.
+pub(super) async fn out_of_step() {
+    sleep(PAUSE_MAX.mul_f64(rand::random())).await;
 }
 
 fn make_folder(path: &Path) -> Result<(), RunError> {
