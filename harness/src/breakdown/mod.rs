@@ -131,3 +131,22 @@ pub struct RunTimes {
     /// The tasks; of a long run not all.
     pub tasks: Vec<TaskTimes>,
 }
+
+impl RunTimes {
+    /// Takes another run's tasks.
+    pub fn extend(&mut self, other: RunTimes) {
+        let place = |name: String| match self.names.iter().position(|known| *known == name) {
+            Some(place) => place,
+            None => {
+                self.names.push(name);
+                self.names.len() - 1
+            }
+        };
+        let places: Vec<u32> =
+            other.names.into_iter().map(place).map(|place| place as u32).collect();
+        self.tasks.extend(other.tasks.into_iter().map(|mut task| {
+            task.steps.iter_mut().for_each(|step| step.name = places[step.name as usize]);
+            task
+        }));
+    }
+}

@@ -48,6 +48,17 @@ pub struct Turns {
     pub problems: Vec<String>,
 }
 
+impl Turns {
+    /// Takes what was seen of the same on other clusters.
+    pub fn extend(&mut self, other: Turns) {
+        self.blocks.extend(other.blocks);
+        self.problems.extend(other.problems);
+        for (own, others) in self.times.iter_mut().zip(other.times) {
+            own.extend(others);
+        }
+    }
+}
+
 /// What both clusters are started with.
 #[derive(Debug)]
 pub struct Both<'a> {

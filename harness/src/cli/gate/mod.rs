@@ -63,7 +63,7 @@ pub(super) struct GateArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
     tasks: u64,
     /// Blocks of four tasks (base, head, head, base) of each scenario whose latencies are held
-    /// against each other.
+    /// against each other, on four pairs of new clusters.
     #[arg(long, value_name = "N", default_value_t = 400)]
     #[arg(value_parser = clap::value_parser!(u64).range(20..=20_000))]
     blocks: u64,

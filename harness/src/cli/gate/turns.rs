@@ -4,9 +4,14 @@ use super::{ENVIRONMENT, GateArgs, INVALID, Stopped, budgets};
 use crate::binaries::Binaries;
 use crate::broker::Broker;
 use crate::gate::{Gate, Row};
+use crate::measurement::Turns;
 use crate::progress::Progress;
 use crate::scenario::Scenario;
 use crate::suite::Suite;
+
+/// New clusters of a row, with a part of its blocks each: of two clusters of the same programs one is
+/// often slower by a percent, for as long as it runs.
+const ROUNDS: u64 = 4;
 
 /// Takes every row, decides, and takes those again that are suspected.
 pub(super) async fn judge(
@@ -48,23 +53,33 @@ async fn row(
     let mut progress = Progress::new();
     let name = format!("{} on {}, base and head in turns", scenario.name, broker.name());
     progress.say(&format!("{name}: clusters, warm-up"));
-    let plan = budgets::plan(args, broker, 2 * args.blocks);
-    let turns = async {
-        let run = suite.start_in_turns(scenario, plan, base, args.blocks).await?;
-        for instance in run.instances() {
-            progress.say(&format!("  {instance}"));
+    let a_round = args.blocks.div_ceil(ROUNDS);
+    let plan = budgets::plan(args, broker, 2 * a_round);
+    let mut all = Turns::default();
+    for round in 1..=ROUNDS {
+        let turns = async {
+            let run = suite.start_in_turns(scenario, plan, base, a_round).await?;
+            for instance in run.instances() {
+                progress.say(&format!("  {instance}"));
+            }
+            progress.begin(&format!("{name}, clusters {round} of {ROUNDS}"), 4 * a_round);
+            run.run(a_round, |tasks| progress.advance(tasks)).await
+        };
+        let turns = turns.await;
+        progress.end();
+        suite.clean_up().await;
+        match turns {
+            Ok(turns) => all.extend(turns),
+            Err(error) if error.is_of_the_environment() => {
+                return Err((ENVIRONMENT, error.to_string()));
+            }
+            Err(error) => return Ok(Row::failed(&scenario.name, broker, error.to_string())),
         }
-        progress.begin(&name, 4 * args.blocks);
-        run.run(args.blocks, |tasks| progress.advance(tasks)).await
-    };
-    let turns = turns.await;
-    progress.end();
-    suite.clean_up().await;
-    match turns {
-        Ok(turns) => Ok(Row::of(&scenario.name, broker, &turns)),
-        Err(error) if error.is_of_the_environment() => Err((ENVIRONMENT, error.to_string())),
-        Err(error) => Ok(Row::failed(&scenario.name, broker, error.to_string())),
+        if !all.problems.is_empty() {
+            break;
+        }
     }
+    Ok(Row::of(&scenario.name, broker, &all))
 }
 
 fn stands(gate: &Gate) -> Result<(), Stopped> {
