@@ -112,8 +112,11 @@ impl Binaries {
         let failed = |error| BinariesError::Tree { root: kept.clone(), error };
         std::fs::create_dir_all(&kept).map_err(failed)?;
         Binaries::gather(root, languages, |name| {
+            // Moved into place, because another gate may be running it.
+            let fresh = kept.join(format!(".{name}-{}", std::process::id()));
             let kept = kept.join(name);
-            std::fs::copy(found(&made, name)?, &kept).map_err(failed)?;
+            let copied = std::fs::copy(found(&made, name)?, &fresh);
+            copied.and_then(|_| std::fs::rename(&fresh, &kept)).map_err(failed)?;
             Ok(kept)
         })
     }

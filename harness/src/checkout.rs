@@ -1,5 +1,6 @@
 //! Another revision of the project, laid out in a folder of its own.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,37 +61,36 @@ impl Checkout {
             revision: revision.to_owned(),
             why: if why.is_empty() { "git does not know it".to_owned() } else { why },
         })?;
+        let into = std::path::absolute(into).unwrap_or_else(|_| into.to_path_buf());
         let folder = into.join(&commit);
-        let failed = |why: String| CheckoutError::Files {
-            commit: commit.clone(),
-            folder: folder.clone(),
-            why,
-        };
         if !folder.is_dir() {
-            // Laid out beside and moved, so that a folder that is there is whole.
             let fresh = into.join(format!(".{commit}-{}", std::process::id()));
-            std::fs::create_dir_all(&fresh).map_err(|error| failed(error.to_string()))?;
-            let index = fresh.with_extension("index");
-            let with_index = |arguments: &[&str]| {
-                let mut command = Command::new("git");
-                command.arg("-C").arg(root).args(arguments).env("GIT_INDEX_FILE", &index);
-                run(command)
-            };
-            with_index(&["read-tree", &commit])?.map_err(failed)?;
-            let prefix = format!("--prefix={}/", fresh.display());
-            with_index(&["checkout-index", "--all", &prefix])?.map_err(failed)?;
-            let moved =
-                std::fs::remove_file(&index).and_then(|()| std::fs::rename(&fresh, &folder));
-            if let Err(error) = moved {
-                // Another gate may have been quicker.
-                let _ = std::fs::remove_dir_all(&fresh);
-                if !folder.is_dir() {
-                    return Err(failed(error.to_string()));
-                }
+            let laid_out = lay_out(root, &commit, &fresh)
+                .and_then(|()| fs::rename(&fresh, &folder).map_err(|error| error.to_string()));
+            // Another gate may have been quicker.
+            let _ = fs::remove_dir_all(&fresh);
+            if let Err(why) = laid_out.or_else(|why| folder.is_dir().then_some(()).ok_or(why)) {
+                return Err(CheckoutError::Files { commit, folder, why });
             }
         }
         Ok(Checkout { commit, folder })
     }
+}
+
+/// Lays a commit's files out in a folder, with an index of its own.
+fn lay_out(root: &Path, commit: &str, folder: &Path) -> Result<(), String> {
+    // One of the same name is what an interrupted process has left.
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    let index = folder.join(".index");
+    let prefix = format!("--prefix={}/", folder.display());
+    for arguments in [["read-tree", commit, ""], ["checkout-index", "--all", &prefix]] {
+        let mut command = Command::new("git");
+        let arguments = arguments.iter().filter(|argument| !argument.is_empty());
+        command.arg("-C").arg(root).args(arguments).env("GIT_INDEX_FILE", &index);
+        run(command).map_err(|error| error.to_string())??;
+    }
+    fs::remove_file(&index).map_err(|error| error.to_string())
 }
 
 fn git(root: &Path, arguments: &[&str]) -> Result<Result<String, String>, CheckoutError> {

@@ -17,7 +17,7 @@ pub struct Difference {
     pub with: String,
     /// `same` cluster, or the other one on its `own` beside it.
     pub on: String,
-    /// Pairs, alternating which of the two comes first.
+    /// Pairs, drawing which of the two comes first.
     pub pairs: usize,
     /// The other scenario's median, in milliseconds.
     pub other_p50_ms: f64,

@@ -90,6 +90,11 @@ impl Subject {
         self.arrivals.is_none() && self.concurrency == 1
     }
 
+    /// Whether nothing was done besides that takes time, and there are tasks enough.
+    pub fn is_comparable(&self) -> bool {
+        !self.counts_nested && !self.traces && !self.counts_only
+    }
+
     /// How load is made, for people.
     pub fn mode(&self) -> &'static str {
         self.arrivals.as_ref().map_or("closed loop", Arrivals::mode)

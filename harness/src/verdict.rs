@@ -147,6 +147,10 @@ pub struct RunReport {
     pub cpu_ms_by_process: BTreeMap<String, Option<f64>>,
     /// The budget, line by line.
     pub budget: Vec<BudgetLine>,
+    /// Whether its latencies are those of other runs: not where statements inside functions were
+    /// counted or traces written, which takes time, nor where few tasks were run for their counts.
+    #[serde(default = "comparable")]
+    pub is_comparable: bool,
     /// The machine's floor in this run.
     pub floor: FloorSummary,
     /// How much longer it takes than another scenario, where the two were compared.
@@ -160,6 +164,11 @@ pub struct RunReport {
     /// The file with the trace of one task, beside the report.
     #[serde(default)]
     pub trace: Option<String>,
+}
+
+/// As of reports that don't say it.
+const fn comparable() -> bool {
+    true
 }
 
 /// An open loop's rate.
@@ -267,6 +276,7 @@ pub fn judge(subject: &Subject, seen: &Observations) -> RunReport {
         statements: Vec::new(),
         cpu_ms_by_process: BTreeMap::new(),
         budget: Vec::new(),
+        is_comparable: subject.is_comparable(),
         floor: FloorSummary::default(),
         difference: None,
         step_time: None,
@@ -357,11 +367,7 @@ fn add_verdict(report: &mut RunReport, subject: &Subject, seen: &Observations) {
             report.notes.push(format!("no cost of traces: it takes {wanted}"));
         }
     }
-    if subject.is_one_at_a_time()
-        && !subject.counts_nested
-        && !subject.traces
-        && !subject.counts_only
-    {
+    if subject.is_one_at_a_time() && subject.is_comparable() {
         let (budget, multiple) = (&subject.budget, report.latency_commits.p50);
         report.budget.extend(budget::judge_latency(budget, subject.broker, multiple));
         report.notes.extend(budget::missed_aim(budget, subject.broker, multiple));

@@ -140,6 +140,7 @@ impl Baseline {
         let mut tiers: BTreeMap<u8, Vec<Entry>> = BTreeMap::new();
         for (run, of) in report.named_runs() {
             let status = match of.status {
+                _ if !of.is_comparable => Some("no ordinary run"),
                 Status::Good | Status::OverBudget => None,
                 Status::Incomplete => Some("incomplete"),
                 Status::Invalid => Some("invalid"),

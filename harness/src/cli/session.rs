@@ -25,6 +25,11 @@ impl<'a> Place<'a> {
         Place { root, folder, is_latest: told.is_none() }
     }
 
+    /// The same, but it is no latest report: others are not to be held against it.
+    pub(super) fn apart(root: &'a Path, told: Option<&PathBuf>) -> Place<'a> {
+        Place { is_latest: false, ..Place::of(root, told) }
+    }
+
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder

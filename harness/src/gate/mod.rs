@@ -79,13 +79,15 @@ pub struct Gate {
     pub first: Vec<Row>,
     /// Those that were suspected, once more, on new clusters.
     pub second: Vec<Row>,
+    /// Why it came to no decision, if it was broken off.
+    pub stopped: Option<String>,
 }
 
 impl Gate {
     /// A gate without rows.
     pub fn new(base: String, head: String) -> Gate {
         let (first, second) = (Vec::new(), Vec::new());
-        Gate { schema_version: SCHEMA_VERSION, base, head, first, second }
+        Gate { schema_version: SCHEMA_VERSION, base, head, first, second, stopped: None }
     }
 
     /// Decides the rows of the first run, or of the second.
@@ -109,6 +111,10 @@ impl Gate {
         let of = |row: &Row| {
             row.problems.iter().map(|why| format!("{}: {why}", row.name)).collect::<Vec<_>>()
         };
-        rows.flat_map(of).collect()
+        let of_rows: Vec<String> = rows.flat_map(of).collect();
+        match of_rows.is_empty() {
+            true => self.stopped.iter().cloned().collect(),
+            false => of_rows,
+        }
     }
 }

@@ -38,9 +38,6 @@ impl Gate {
         if !problems.is_empty() {
             return format!("not decided: {}", problems.join("; "));
         }
-        if self.first.is_empty() {
-            return "no latency was held against the base's".to_owned();
-        }
         let regressions: Vec<String> = self.regressions().into_iter().map(told).collect();
         match (regressions.is_empty(), self.first.iter().filter(|row| row.is_suspect()).count()) {
             (true, 0) => "no slower than the base".to_owned(),
@@ -100,10 +97,11 @@ fn cells(row: &Row) -> [String; 7] {
         Some(shift) if shift.p < 1e-4 => (format!("{:.3}", shift.ratio), "< 0.0001".to_owned()),
         Some(shift) => (format!("{:.3}", shift.ratio), format!("{:.4}", shift.p)),
     };
-    let verdict = match (row.problems.is_empty(), row.is_suspect()) {
+    let verdict = match (row.problems.is_empty(), row.shift.map(|shift| shift.is_suspect)) {
         (false, _) => "INVALID",
-        (true, true) => "SLOWER",
-        (true, false) => "no slower",
+        (true, None) => "not decided",
+        (true, Some(true)) => "slower",
+        (true, Some(false)) => "not shown to be slower",
     };
     [row.name.clone(), base, head, ratio, p, grown(row), verdict.to_owned()]
 }

@@ -77,7 +77,9 @@ impl Record {
     /// That of a report: its runs that stand.
     pub fn of(report: &Report) -> Record {
         let place = Fingerprint::of(report);
-        let stands = |run: &RunReport| matches!(run.status, Status::Good | Status::OverBudget);
+        let stands = |run: &RunReport| {
+            run.is_comparable && matches!(run.status, Status::Good | Status::OverBudget)
+        };
         let runs = report.named_runs().filter(|(_, run)| stands(run));
         Record {
             created_at: report.created_at.clone(),

@@ -127,11 +127,26 @@ impl InTurns {
     /// # Errors
     /// A server or an instance fails.
     pub async fn run(self, blocks: u64, progress: impl Fn(u64)) -> Result<Turns, RunError> {
-        self.drive(0..WARMUP_BLOCKS, &|_| {}).await?;
-        for side in &self.sides {
-            side.seen.borrow_mut().warm = true;
-        }
-        let blocks = self.drive(WARMUP_BLOCKS..WARMUP_BLOCKS + blocks, &progress).await?;
+        let driven = async {
+            self.drive(0..WARMUP_BLOCKS, &|_| {}).await?;
+            for side in &self.sides {
+                side.seen.borrow_mut().warm = true;
+            }
+            self.drive(WARMUP_BLOCKS..WARMUP_BLOCKS + blocks, &progress).await
+        };
+        let blocks = match driven.await {
+            Ok(blocks) => blocks,
+            Err(error) if error.is_of_the_environment() => return Err(error),
+            Err(error) => {
+                let of = |side: &Side| {
+                    let faults = side.cluster.faults().all().into_iter();
+                    faults.map(|fault| format!("{}: {fault}", side.name)).collect::<Vec<_>>()
+                };
+                let mut problems: Vec<String> = self.sides.iter().flat_map(of).collect();
+                problems.push(error.to_string());
+                return Ok(Turns { problems, ..Turns::default() });
+            }
+        };
         let [base, head] = self.sides;
         let (base_times, mut problems) = base.end(&self.scenario, &self.workload).await?;
         let (head_times, heads_problems) = head.end(&self.scenario, &self.workload).await?;

@@ -34,12 +34,12 @@ pub fn p_above(differences: &[f64], shift: f64) -> f64 {
 /// The shift that the differences are centred on: the median of the means of all pairs of them
 /// (Hodges and Lehmann); nothing of no differences.
 pub fn shift(differences: &[f64]) -> Option<f64> {
+    let count = differences.len();
+    let mut means: Vec<f64> = Vec::with_capacity(count * (count + 1) / 2);
     let ones = differences.iter().enumerate();
-    let mut means: Vec<f64> = ones
-        .flat_map(|(nr, one)| {
-            differences[nr..].iter().map(move |other| f64::midpoint(*one, *other))
-        })
-        .collect();
+    means.extend(ones.flat_map(|(nr, one)| {
+        differences[nr..].iter().map(move |other| f64::midpoint(*one, *other))
+    }));
     let middle = means.len() / 2;
     if means.is_empty() {
         return None;

@@ -122,19 +122,30 @@ fn a_revision_that_is_not_there_and_programs_of_another_one_are_told() {
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(finished.stderr.contains("there is no revision no_such_branch here"), "{finished:?}");
 
+    let mut program = gate("gate_no_rows", "none", "none");
+    let arguments = ["gate", "--tier", "4", "--base", "HEAD", "--backend", "process"];
+    let variables: Vec<_> = program.command.get_envs().collect();
+    let mut command = Command::new(program.command.get_program());
+    command.args(arguments).envs(variables.iter().filter_map(|(name, to)| Some((name, (*to)?))));
+    program.command = command;
+    let output = program.command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("none of these scenarios is held against the base"), "{said}");
+
     let finished = gate("gate_other", "other_revision", "none").output();
     assert_eq!(finished.code, Some(3), "{finished:?}");
     assert!(finished.stderr.contains("was built from other sources"), "{finished:?}");
 }
 
-/// `stepmark gate` of linear on PGMQ against the baseline in `baseline`.
-fn gate_by(name: &str, baseline: &Path) -> Finished {
+/// `stepmark gate` of a scenario on PGMQ against the baseline in `baseline`.
+fn gate_by(name: &str, scenario: &str, baseline: &Path) -> Finished {
     let mut program = gate(name, "none", "none");
     let (command, folder) = (program.command, &program.folder);
     program.command = Command::new(command.get_program());
     program
         .command
-        .args(["gate", "--scenario", "linear_rust", "--broker", "pgmq", "--backend", "process"])
+        .args(["gate", "--scenario", scenario, "--broker", "pgmq", "--backend", "process"])
         // The script's latencies are no engine's, and many tests run at once.
         .args(["--p50-tolerance", "50", "--p95-tolerance", "50", "--scenarios"])
         .arg(folder.join("scenarios"))
@@ -157,7 +168,7 @@ fn a_report_is_as_its_baseline_allows_it_until_a_count_is_another_one() {
     update.args(["baseline", "update"]).arg(made.folder.join("report")).arg("--to").arg(&baseline);
     assert!(update.status().unwrap().success());
 
-    let kept = gate_by("gate_baseline_kept", &baseline);
+    let kept = gate_by("gate_baseline_kept", "linear_rust", &baseline);
     assert_eq!(kept.code, Some(0), "{kept:?}");
     assert!(read(&kept, "gate.md").starts_with("## ✅ in budget, and as the baseline allows it"));
 
@@ -166,12 +177,15 @@ fn a_report_is_as_its_baseline_allows_it_until_a_count_is_another_one() {
     assert_eq!(tier["runs"][0]["counts"]["messages"]["a_task"], 8.0, "{tier}");
     tier["runs"][0]["counts"]["messages"]["a_task"] = 7.0.into();
     fs::write(&file, tier.to_string()).unwrap();
-    let broken = gate_by("gate_baseline_broken", &baseline);
+    let broken = gate_by("gate_baseline_broken", "linear_rust", &baseline);
     assert_eq!(broken.code, Some(1), "{broken:?}");
     let text = read(&broken, "gate.md");
     assert!(text.starts_with("## ❌ over budget, or not as the baseline allows it"), "{text}");
     assert!(text.contains("| linear_rust-pgmq"), "{text}");
 
-    let nowhere = gate_by("gate_baseline_nowhere", Path::new("/nowhere/at/all"));
+    let other = gate_by("gate_baseline_other", "diamond_rust", &baseline);
+    assert_eq!(other.code, Some(2), "{other:?}");
+    assert!(other.stderr.contains("the baseline has none of these runs"), "{other:?}");
+    let nowhere = gate_by("gate_baseline_nowhere", "linear_rust", Path::new("/nowhere/at/all"));
     assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
 }

@@ -81,6 +81,16 @@ fn a_suspicion_that_the_second_run_does_not_share_fails_nothing() {
 }
 
 #[test]
+fn a_gate_that_was_broken_off_has_decided_nothing() {
+    let mut gate = gate(vec![row(1.2, 1_300)], vec![]);
+    gate.second = vec![row(1.2, 1_300)];
+    gate.stopped = Some("interrupted".to_owned());
+    assert_eq!(gate.verdict(), "not decided: interrupted");
+    assert!(markdown(&gate).starts_with("## ❌ not decided: interrupted"));
+    assert!(terminal(&gate).contains("not decided"), "{}", terminal(&gate));
+}
+
+#[test]
 fn a_row_without_samples_or_with_a_problem_decides_nothing() {
     let empty = Row::of("linear_rust", Broker::Pgmq, &Turns::default());
     assert_eq!(empty.problems, ["there are no samples"]);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod baseline;
+mod calibration;
 mod compare;
 mod formats;
 mod formula;

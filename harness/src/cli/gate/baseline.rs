@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ENVIRONMENT, GateArgs, Stopped, budgets};
-use crate::baseline::{Baseline, Entry, Tolerance, exit_code, judge as held, render};
+use crate::baseline::{Baseline, Tolerance, exit_code, judge as held, render};
 use crate::cli::bench;
 use crate::grid::Look;
 use crate::plan::Plan;
@@ -37,23 +37,24 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// Holds the report against what the baseline has of these scenarios, shows it, writes `gate.md`,
-/// and returns the exit code.
+/// What the baseline has of these scenarios, one task at a time.
+pub(super) fn of_these(args: &GateArgs, scenarios: &[Scenario], baseline: Baseline) -> Baseline {
+    baseline.only(|_, run| {
+        let is_asked_for = scenarios.iter().any(|one| one.name == run.scenario);
+        run.is_plain() && is_asked_for && args.broker.all().contains(&run.broker)
+    })
+}
+
+/// Holds the report against the baseline, shows it, writes `gate.md`, and returns the exit code.
 pub(super) fn judge(
     args: &GateArgs,
-    scenarios: &[Scenario],
-    baseline: Baseline,
+    baseline: &Baseline,
     report: &Report,
     folder: &Path,
 ) -> Result<u8, (PathBuf, io::Error)> {
     let tolerance =
         Tolerance { p50_ratio_max: args.p50_tolerance, p95_ratio_max: args.p95_tolerance };
-    let is_measured = |run: &Entry| {
-        let is_asked_for = scenarios.iter().any(|one| one.name == run.scenario);
-        run.is_plain() && is_asked_for && args.broker.all().contains(&run.broker)
-    };
-    let baseline = baseline.only(|_, run| is_measured(run));
-    let lines = held(&baseline, report, tolerance);
+    let lines = held(baseline, report, tolerance);
     println!("\n{}", render(Look::Terminal, &lines, false));
     let code = exit_code(&lines).max(report.exit_code());
     let (mark, verdict) = match code {

@@ -40,9 +40,11 @@ pub(super) struct GateArgs {
     baseline: Option<PathBuf>,
     /// How many times the baseline's P50 is allowed, as a multiple of the floor.
     #[arg(long, value_name = "FACTOR", default_value_t = Tolerance::default().p50_ratio_max)]
+    #[arg(value_parser = factor, requires = "baseline")]
     p50_tolerance: f64,
     /// The same of P95.
     #[arg(long, value_name = "FACTOR", default_value_t = Tolerance::default().p95_ratio_max)]
+    #[arg(value_parser = factor, requires = "baseline")]
     p95_tolerance: f64,
     /// Only scenarios of this tier.
     #[arg(long)]
@@ -65,10 +67,9 @@ pub(super) struct GateArgs {
     /// Blocks of four tasks (base, head, head, base) of each scenario whose latencies are held
     /// against each other, on four pairs of new clusters.
     #[arg(long, value_name = "N", default_value_t = 400)]
-    #[arg(value_parser = clap::value_parser!(u64).range(20..=20_000))]
+    #[arg(value_parser = clap::value_parser!(u64).range(20..=4_000))]
     blocks: u64,
-    /// Where the reports go [default: a new folder in reports/runs, with reports/latest as a link
-    /// to it].
+    /// Where the reports go [default: a new folder in reports/runs].
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// The folder with the scenarios [default: scenarios].
@@ -76,6 +77,16 @@ pub(super) struct GateArgs {
     scenarios: Option<PathBuf>,
     #[command(flatten)]
     environment: EnvironmentArgs,
+}
+
+/// The files that tell of a decision.
+const DECISION: [&str; 2] = ["gate.json", "gate.md"];
+
+/// Reads how many times a baseline is allowed.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    let is_one = (1.0..=1_000.0).contains(&factor);
+    is_one.then_some(factor).ok_or_else(|| "a factor is 1 to 1000".to_owned())
 }
 
 /// How a gate ends that says nothing of the head, or no more of it: an exit code and why.
@@ -93,38 +104,65 @@ impl GateArgs {
         scenarios.iter().filter(wanted).collect()
     }
 
-    /// The scenarios that are not left out.
+    /// The scenarios that were asked for.
     fn scenarios(&self, root: &Path) -> Result<Vec<Scenario>, scenario::ScenarioError> {
         let folder = self.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
         let all = scenario::load_all(root, &folder)?;
-        let mut scenarios = scenario::select(all, self.tier, &self.scenario)?;
-        scenarios.retain(|scenario| !self.without().has(scenario.language));
-        Ok(scenarios)
+        scenario::select(all, self.tier, &self.scenario)
+    }
+
+    /// Why there is nothing to judge, if that is so.
+    fn nothing(&self, scenarios: &[Scenario]) -> Option<&'static str> {
+        if scenarios.is_empty() {
+            return Some("--without leaves no scenario");
+        }
+        let has_rows = self.base.is_none() || !self.rows(scenarios).is_empty();
+        let why =
+            "none of these scenarios is held against the base by itself: name one (--scenario)";
+        (!has_rows).then_some(why)
     }
 }
 
 pub(super) async fn run(args: GateArgs) -> u8 {
     let root = root();
-    let scenarios = match args.scenarios(&root) {
-        Ok(scenarios) => scenarios,
+    let all = match args.scenarios(&root) {
+        Ok(all) => all,
         Err(error) => return complain(INVALID, &error),
     };
+    let is_left_out = |scenario: &Scenario| args.without().has(scenario.language);
+    let (left_out, scenarios): (Vec<Scenario>, Vec<Scenario>) =
+        all.into_iter().partition(is_left_out);
+    if let Some(why) = args.nothing(&scenarios) {
+        return complain(INVALID, &why);
+    }
     let base = match args.base.as_deref().map(|revision| Base::of(&root, revision)) {
         None => None,
         Some(Ok(base)) => Some(base),
         Some(Err((code, why))) => return complain(code, &why),
     };
     let baseline = match args.baseline.as_deref().map(Baseline::read).transpose() {
-        Ok(baseline) => baseline,
+        Ok(baseline) => baseline.map(|baseline| baseline::of_these(&args, &scenarios, baseline)),
         Err(error) => return complain(INVALID, &error),
     };
+    if baseline.as_ref().is_some_and(|baseline| baseline.tiers.is_empty()) {
+        return complain(INVALID, &"the baseline has none of these runs");
+    }
     let languages: BTreeSet<Language> =
         scenarios.iter().flat_map(|scenario| scenario.topology.languages()).collect();
-    let place = Place::of(&root, args.report.as_ref());
+    let place = Place::apart(&root, args.report.as_ref());
     let mut suite = match place.open(&args.environment, languages).await {
         Ok(suite) => suite,
         Err(code) => return code,
     };
+    for name in DECISION {
+        let _ = std::fs::remove_file(place.folder().join(name)); // of an earlier one, if there is
+    }
+    for broker in args.broker.all() {
+        for scenario in &left_out {
+            let why = format!("--without {}", scenario.language.name());
+            suite.add_left_out(scenario, budgets::plan(&args, *broker, args.tasks), &why);
+        }
+    }
     let mut gate = None;
     let judged = async {
         if baseline.is_some() {
@@ -141,26 +179,28 @@ pub(super) async fn run(args: GateArgs) -> u8 {
         judged = judged => judged,
         () = interrupted() => Err((INVALID, "interrupted: the gate has not decided".to_owned())),
     };
+    if let (Some(gate), Err((_, why))) = (&mut gate, &judged) {
+        gate.stopped = Some(why.clone());
+    }
     let report = match place.close(suite).await {
         Ok(report) => report,
         Err(code) => return code,
     };
-    let said = match (&gate, baseline) {
-        (Some(gate), _) => Some(gate.write(place.folder()).map(|()| {
+    let decided = match (&gate, &baseline) {
+        (Some(gate), _) => {
             println!("\n{}", gate::terminal(gate));
-            if gate.regressions().is_empty() { GOOD } else { FAILED }
-        })),
-        (None, Some(baseline)) => {
-            Some(baseline::judge(&args, &scenarios, baseline, &report, place.folder()))
+            let code = if gate.regressions().is_empty() { GOOD } else { FAILED };
+            gate.write(place.folder()).map(|()| code)
         }
-        (None, None) => None,
+        (None, Some(baseline)) if judged.is_ok() => {
+            baseline::judge(&args, baseline, &report, place.folder())
+        }
+        _ => Ok(GOOD),
     };
-    match (judged, said) {
-        (_, Some(Err((path, error)))) => {
-            complain(ENVIRONMENT, &format!("{}: {error}", path.display()))
-        }
+    match (judged, decided) {
+        (_, Err((path, error))) => complain(ENVIRONMENT, &format!("{}: {error}", path.display())),
         (Err((code, why)), _) => complain(code, &why),
-        (Ok(()), said) => report.exit_code().max(said.and_then(Result::ok).unwrap_or(GOOD)),
+        (Ok(()), Ok(code)) => code.max(report.exit_code()),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::progress::Progress;
 use crate::scenario::Scenario;
 use crate::suite::Suite;
 
-/// New clusters of a row, with a part of its blocks each: of two clusters of the same programs one is
-/// often slower by a percent, for as long as it runs.
+/// Pairs of new clusters of a row, with a part of its blocks each: of two clusters of the same
+/// programs one is often slower by a percent, for as long as it runs.
 const ROUNDS: u64 = 4;
 
 /// Takes every row, decides, and takes those again that are suspected.
