@@ -64,8 +64,8 @@ pub fn options(url: &str, application_name: &str) -> Result<PgConnectOptions, Da
         ("enable_mergejoin", "off"),
         ("enable_memoize", "off"),
         ("enable_hashagg", "off"),
-        // Rows are what counts: reading a whole index of a few pages would look cheaper than finding
-        // ten rows by their keys, and the plan would stay while the table grows.
+        // Rows are what counts: else reading a whole index of a few pages would look cheaper than
+        // finding ten rows by their keys, and the plan would stay while the table grows.
         ("random_page_cost", "0"),
         ("cpu_operator_cost", "0"),
         ("jit", "off"),
