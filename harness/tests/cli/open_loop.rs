@@ -37,7 +37,7 @@ fn a_stop_of_two_seconds_shows_in_p99_and_drops_nothing() {
 fn a_ladder_finds_the_knee_and_stops_by_itself() {
     let mut program = stepmark("ladder");
     let report = program.folder.join("report");
-    program.command.args(["ladder", "--from", "20", "--growth", "5", "--seconds", "1"]);
+    program.command.args(["ladder", "--from", "50", "--growth", "2.5", "--seconds", "1"]);
     program.command.args(["--backend", "process", "--report"]).arg(&report);
     let finished = program.output();
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -45,10 +45,10 @@ fn a_ladder_finds_the_knee_and_stops_by_itself() {
     let report: Value = serde_json::from_str(&text).unwrap();
     let ladder = &report["ladders"][0];
     let rungs = ladder["rungs"].as_array().unwrap();
-    assert_eq!(rungs[0]["asked_per_s"], 20.0);
+    assert_eq!(rungs[0]["asked_per_s"], 50.0);
     assert!(rungs.len() >= 3, "{ladder}");
     let knee = ladder["knee_per_s"].as_f64().unwrap();
     let highest = rungs[rungs.len() - 1]["asked_per_s"].as_f64().unwrap();
-    assert!((20.0..highest).contains(&knee), "{ladder}");
+    assert!((50.0..highest).contains(&knee), "{ladder}");
     assert!(ladder["why_stopped"].as_str().unwrap().contains("achieved"), "{ladder}");
 }

@@ -124,7 +124,10 @@ async fn main() -> Result<()> {
 
 async fn orchestrator() -> Result<Router> {
     let url = std::env::var("STEPMARK_DATABASE_URL").context("STEPMARK_DATABASE_URL")?;
-    let pool = PgPoolOptions::new().max_connections(1).connect(&url).await?;
+    // A task that has to wait for the only connection is late, and not lost.
+    let patience = Duration::from_secs(600);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
+    let pool = pool.connect(&url).await?;
     sqlx::raw_sql(TABLES).execute(&pool).await?;
     let fault = std::env::var("SCRIPTED_FAULT").unwrap_or_default();
     let (created, results) = (Mutex::default(), Mutex::default());
