@@ -3,8 +3,8 @@
 //! Messages carry nothing of it, because every process can name what it has not seen. The trace's
 //! id is the task's UUID. Its root, the span of whoever asked for the task, has the UUID's last
 //! eight bytes as its id, and the span of an attempt at a step the first eight of SHA-256 over
-//! `TASK_UUID/STEP_NUMBER/ATTEMPT`. All other ids are random. A redrive counts attempts anew, so that
-//! spans of theirs then have the ids of those before.
+//! `TASK_UUID/STEP_NUMBER/ATTEMPT`; a redrive counts attempts anew, so that spans of theirs then
+//! have the ids of those before. All other ids are random.
 //!
 //! | span | below | written by | from | to |
 //! |---|---|---|---|---|

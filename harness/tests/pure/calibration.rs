@@ -1,5 +1,5 @@
 //! How often the gate is wrong, by suites that are drawn from recorded ones: the same programs on
-//! both sides, on a real machine, with all its noise.
+//! both sides, on a real machine that had nothing else to do.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
