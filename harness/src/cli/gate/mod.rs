@@ -61,7 +61,7 @@ pub(super) struct GateArgs {
     without: Vec<Language>,
     /// Tasks of each scenario whose work is counted; with a baseline there are 200 at least, which
     /// carry a P95.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
     tasks: u64,
     /// Blocks of four tasks (base, head, head, base) of each scenario whose latencies are held
