@@ -119,18 +119,13 @@ impl Suite {
         plan: Plan,
     ) -> Result<Measurement, RunError> {
         let servers = self.servers(plan.broker).await?;
-        let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
-        let admin_url = &servers.postgres.admin_url;
-        let database = RunDatabase::create(admin_url, amqp_url.clone()).await?;
-        self.databases.push(database.clone());
+        let database = self.new_database(&servers).await?;
         if plan.counts_nested {
             database.count_nested().await?;
         }
         let mut others_database = None;
         if plan.compared(scenario).is_some_and(|(compare, _)| compare.on == CompareOn::Own) {
-            let database = RunDatabase::create(admin_url, amqp_url).await?;
-            self.databases.push(database.clone());
-            others_database = Some(database);
+            others_database = Some(self.new_database(&servers).await?);
         }
         let (binaries, logs) = (&self.binaries, self.folder.join("logs"));
         let guardian = &self.guardian;
@@ -141,6 +136,14 @@ impl Suite {
             self.clean_up().await;
         }
         started
+    }
+
+    /// A database for the run under way, which goes with it.
+    async fn new_database(&mut self, servers: &Servers) -> Result<RunDatabase, EnvironmentError> {
+        let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
+        let database = RunDatabase::create(&servers.postgres.admin_url, amqp_url).await?;
+        self.databases.push(database.clone());
+        Ok(database)
     }
 
     /// Starts a scenario on two clusters, of these programs and of its own. Once it is over,
@@ -156,16 +159,11 @@ impl Suite {
         blocks: u64,
     ) -> Result<InTurns, RunError> {
         let servers = self.servers(plan.broker).await?;
-        let amqp_url = servers.rabbitmq.as_ref().map(|server| server.amqp_url.clone());
-        let admin_url = &servers.postgres.admin_url;
-        let bases = RunDatabase::create(admin_url, amqp_url.clone()).await?;
-        self.databases.push(bases.clone());
-        let heads = RunDatabase::create(admin_url, amqp_url).await?;
-        self.databases.push(heads.clone());
+        let databases = [self.new_database(&servers).await?, self.new_database(&servers).await?];
         let both = Both {
             binaries: [base, &self.binaries],
             servers: &servers,
-            databases: [bases, heads],
+            databases,
             logs: &self.folder.join("logs"),
             guardian: &self.guardian,
         };

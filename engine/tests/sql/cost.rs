@@ -103,6 +103,11 @@ async fn cost_of_a_task(
     grown.map(|(from, to)| (from.0, to.1 - from.1, to.2 - from.2)).collect()
 }
 
+/// Blocks of all tables.
+fn total(cost: &[(String, i64, i64)]) -> i64 {
+    cost.iter().map(|table| table.2).sum()
+}
+
 #[tokio::test]
 async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
     let database = Database::migrated();
@@ -128,7 +133,6 @@ async fn ten_thousand_finished_tasks_cost_the_next_one_nothing() {
     let mut engine = Engine::connect(&database).await;
     tasks_on_both(&mut engine, &request).await;
     let planned_anew = cost_of_a_task(&mut engine, &request, &mut watcher).await;
-    let total = |cost: &[(String, i64, i64)]| cost.iter().map(|table| table.2).sum::<i64>();
     println!("{on_nothing:?}\n{on_history:?}\n{planned_anew:?}");
     for cost in [&on_nothing, &on_history, &planned_anew] {
         let scanned: Vec<_> = cost.iter().filter(|table| table.1 > 0).collect();
@@ -160,7 +164,6 @@ async fn plans_that_were_made_for_a_handful_of_tasks_cost_thousands_nothing() {
     write_history(&mut superuser, template_id, HISTORY).await;
     tasks_on_both(&mut engine, &request).await;
     let on_many = cost_of_a_task(&mut engine, &request, &mut watcher).await;
-    let total = |cost: &[(String, i64, i64)]| cost.iter().map(|table| table.2).sum::<i64>();
     println!("{on_few:?}\n{on_many:?}");
     assert!(total(&on_many) < 2 * total(&on_few), "{} blocks", total(&on_many));
 }

@@ -5,9 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ENVIRONMENT, GateArgs, Stopped, budgets};
+use super::{GateArgs, Stopped, budgets};
 use crate::baseline::{Baseline, Tolerance, exit_code, judge as held, render};
-use crate::cli::bench;
 use crate::grid::Look;
 use crate::plan::Plan;
 use crate::report::Report;
@@ -25,16 +24,11 @@ pub(super) async fn measure(
     args: &GateArgs,
     scenarios: &[Scenario],
 ) -> Result<(), Stopped> {
-    for broker in args.broker.all() {
-        for scenario in scenarios {
-            let samples = args.tasks.max(SAMPLES_MIN);
-            let counts = budgets::plan(args, *broker, samples);
-            let plan = Plan { counts_nested: false, counts_only: false, warmup: WARMUP, ..counts };
-            let run = bench::run_one(suite, scenario, plan).await;
-            run.map_err(|why| (ENVIRONMENT, why))?;
-        }
-    }
-    Ok(())
+    let plan = |broker| {
+        let counts = budgets::plan(args, broker, args.tasks.max(SAMPLES_MIN));
+        Plan { counts_nested: false, counts_only: false, warmup: WARMUP, ..counts }
+    };
+    budgets::run_each(suite, args, scenarios, plan).await
 }
 
 /// What the baseline has of these scenarios, one task at a time.

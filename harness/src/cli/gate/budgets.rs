@@ -1,7 +1,7 @@
 //! The budgets: what tasks cost, counted and held against what scenarios and the list of statements
 //! allow. No latency is judged, so that few tasks do.
 
-use super::{FAILED, GateArgs, INVALID, Stopped};
+use super::{ENVIRONMENT, FAILED, GateArgs, INVALID, Stopped};
 use crate::broker::Broker;
 use crate::cli::bench;
 use crate::plan::Plan;
@@ -19,13 +19,7 @@ pub(super) async fn judge(
     args: &GateArgs,
     scenarios: &[Scenario],
 ) -> Result<(), Stopped> {
-    for broker in args.broker.all() {
-        for scenario in scenarios {
-            let plan = plan(args, *broker, args.tasks);
-            let run = bench::run_one(suite, scenario, plan);
-            run.await.map_err(|why| (super::ENVIRONMENT, why))?;
-        }
-    }
+    run_each(suite, args, scenarios, |broker| plan(args, broker, args.tasks)).await?;
     let is = |status| move |run: &&RunReport| run.status == status;
     let runs = suite.runs();
     let names = |runs: Vec<&RunReport>| {
@@ -43,6 +37,22 @@ pub(super) async fn judge(
         true => Ok(()),
         false => Err((FAILED, format!("budgets are broken: {}", names(broken)))),
     }
+}
+
+/// Runs every scenario on every broker.
+pub(super) async fn run_each(
+    suite: &mut Suite,
+    args: &GateArgs,
+    scenarios: &[Scenario],
+    plan: impl Fn(Broker) -> Plan,
+) -> Result<(), Stopped> {
+    for broker in args.broker.all() {
+        for scenario in scenarios {
+            let run = bench::run_one(suite, scenario, plan(*broker));
+            run.await.map_err(|why| (ENVIRONMENT, why))?;
+        }
+    }
+    Ok(())
 }
 
 /// A run in which only counts are taken, those inside functions too.
