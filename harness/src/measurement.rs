@@ -36,7 +36,7 @@ use crate::workload::Workload;
 
 use comparison::{Beside, Compared, Other, Own};
 pub use error::RunError;
-pub use in_turns::{Both, InTurns, Turns};
+pub use in_turns::{Block, Both, InTurns, Turns};
 use seen::Seen;
 
 /// The servers that a run uses.

@@ -29,6 +29,10 @@ pub const TOLERATED: f64 = 0.015;
 /// The effect size: a row fails from this share on, however sure it is that there is a difference.
 pub const EFFECT: f64 = 0.03;
 
+/// The share of a row's pairs of clusters that have to be slower than [`TOLERATED`] each by itself:
+/// one that something else on the machine has slowed fails nothing.
+pub const AGREE: f64 = 0.75;
+
 /// What is said of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Shift {
@@ -36,23 +40,25 @@ pub struct Shift {
     pub ratio: f64,
     /// How likely the row is if the head were no more than [`TOLERATED`] slower, 0 to 1.
     pub p: f64,
-    /// Whether it is slower for sure, all rows of its run considered, and by [`EFFECT`] and more.
+    /// Whether it is slower for sure, all rows of its run considered, by [`EFFECT`] and more, and on
+    /// enough of its pairs of clusters ([`AGREE`]).
     pub is_suspect: bool,
 }
 
-/// What is said of all rows of a run, in their order.
-pub fn shifts(rows: &[&[f64]]) -> Vec<Shift> {
-    let of = |(row, (p, is_suspect)): (&&[f64], (f64, bool))| {
-        let ratio = statistics::shift(row).map_or(1.0, f64::exp);
+/// What is said of all rows of a run, in their order; each has its differences by pair of clusters.
+pub fn shifts(rows: &[Vec<Vec<f64>>]) -> Vec<Shift> {
+    let of = |(row, (p, is_suspect)): (&Vec<Vec<f64>>, (f64, bool))| {
+        let ratio = statistics::shift(&row.concat()).map_or(1.0, f64::exp);
         Shift { ratio, p, is_suspect }
     };
     rows.iter().zip(suspects(rows)).map(of).collect()
 }
 
 /// The p-value of each row by the signed-rank test, and whether it is suspected: by Holm's method
-/// (*A simple sequentially rejective multiple test procedure*, 1979), and by its effect size.
-pub fn suspects(rows: &[&[f64]]) -> Vec<(f64, bool)> {
-    let p = |row: &&[f64]| (statistics::p_above(row, TOLERATED.ln_1p()), false);
+/// (*A simple sequentially rejective multiple test procedure*, 1979), by its effect size, and by
+/// how many of its pairs of clusters agree.
+pub fn suspects(rows: &[Vec<Vec<f64>>]) -> Vec<(f64, bool)> {
+    let p = |row: &Vec<Vec<f64>>| (statistics::p_above(&row.concat(), TOLERATED.ln_1p()), false);
     let mut found: Vec<(f64, bool)> = rows.iter().map(p).collect();
     let mut by_p: Vec<usize> = (0..found.len()).collect();
     by_p.sort_by(|a, b| found[*a].0.total_cmp(&found[*b].0));
@@ -61,7 +67,13 @@ pub fn suspects(rows: &[&[f64]]) -> Vec<(f64, bool)> {
         if found[*row].0 > ERROR_RATE / left {
             break;
         }
-        found[*row].1 = statistics::shift(rows[*row]).is_some_and(|by| by >= EFFECT.ln_1p());
+        let is_slower = |pair: &[f64], by: f64| {
+            statistics::shift(pair).is_some_and(|shift| shift >= by.ln_1p())
+        };
+        let pairs = &rows[*row];
+        let agree = pairs.iter().filter(|pair| is_slower(pair, TOLERATED)).count();
+        let do_agree = agree as f64 >= AGREE * pairs.len() as f64;
+        found[*row].1 = do_agree && is_slower(&pairs.concat(), EFFECT);
     }
     found
 }
@@ -92,8 +104,7 @@ impl Gate {
 
     /// Decides the rows of the first run, or of the second.
     pub fn decide(rows: &mut [Row]) {
-        let differences: Vec<Vec<f64>> = rows.iter().map(Row::differences).collect();
-        let differences: Vec<&[f64]> = differences.iter().map(Vec::as_slice).collect();
+        let differences: Vec<Vec<Vec<f64>>> = rows.iter().map(Row::differences).collect();
         let shifts = shifts(&differences);
         for (row, shift) in rows.iter_mut().zip(shifts) {
             row.shift = Some(shift);

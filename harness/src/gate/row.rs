@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Shift;
 use crate::breakdown::{Breakdown, Segment, breakdown};
 use crate::broker::Broker;
-use crate::measurement::Turns;
+use crate::measurement::{Block, Turns};
 use crate::statistics::quantile_of_sorted;
 
 /// One scenario on one broker, on both clusters.
@@ -19,8 +19,8 @@ pub struct Row {
     pub broker: Broker,
     /// The median latencies in milliseconds, the base's first.
     pub p50_ms: [f64; 2],
-    /// Latencies by block in milliseconds: two of the base, two of the head.
-    pub blocks: Vec<[[f64; 2]; 2]>,
+    /// Latencies in milliseconds, by pair of clusters and block: two of the base, two of the head.
+    pub pairs: Vec<Vec<Block>>,
     /// Where the time went, in the order in which a task goes through it.
     pub segments: Vec<SegmentChange>,
     /// What is said of it, once it is decided.
@@ -51,7 +51,7 @@ impl Row {
     /// The row of what was seen of a scenario.
     pub fn of(scenario: &str, broker: Broker, turns: &Turns) -> Row {
         let mut problems = turns.problems.clone();
-        if problems.is_empty() && turns.blocks.is_empty() {
+        if problems.is_empty() && turns.pairs.iter().all(Vec::is_empty) {
             problems.push("there are no samples".to_owned());
         }
         let found = turns.times.each_ref().map(breakdown);
@@ -59,8 +59,8 @@ impl Row {
             name: format!("{scenario} on {}", broker.name()),
             scenario: scenario.to_owned(),
             broker,
-            p50_ms: [0, 1].map(|side| median_ms(&turns.blocks, side)),
-            blocks: turns.blocks.clone(),
+            p50_ms: [0, 1].map(|side| median_ms(&turns.pairs, side)),
+            pairs: turns.pairs.clone(),
             segments: changes(&found),
             shift: None,
             problems,
@@ -73,9 +73,10 @@ impl Row {
         Row::of(scenario, broker, &turns)
     }
 
-    /// A difference a block: the mean logarithm of the head's latencies less that of the base's.
-    pub fn differences(&self) -> Vec<f64> {
-        self.blocks.iter().map(difference).collect()
+    /// A difference a block, by pair of clusters: the mean logarithm of the head's latencies less
+    /// that of the base's.
+    pub fn differences(&self) -> Vec<Vec<f64>> {
+        self.pairs.iter().map(|blocks| blocks.iter().map(difference).collect()).collect()
     }
 
     /// Whether it is decided, and suspected.
@@ -90,13 +91,13 @@ impl Row {
     }
 }
 
-fn difference([base, head]: &[[f64; 2]; 2]) -> f64 {
+fn difference([base, head]: &Block) -> f64 {
     let mean = |side: &[f64; 2]| f64::midpoint(side[0].ln(), side[1].ln());
     mean(head) - mean(base)
 }
 
-fn median_ms(blocks: &[[[f64; 2]; 2]], side: usize) -> f64 {
-    let mut all: Vec<f64> = blocks.iter().flat_map(|block| block[side]).collect();
+fn median_ms(pairs: &[Vec<Block>], side: usize) -> f64 {
+    let mut all: Vec<f64> = pairs.iter().flatten().flat_map(|block| block[side]).collect();
     all.sort_by(f64::total_cmp);
     quantile_of_sorted(&all, 0.5).unwrap_or_default()
 }

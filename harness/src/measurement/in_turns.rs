@@ -37,11 +37,14 @@ const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// The base, and the head.
 const SIDES: [&str; 2] = ["base", "head"];
 
+/// Latencies of a block in milliseconds: two of the base, two of the head.
+pub type Block = [[f64; 2]; 2];
+
 /// What was seen of both, the base's first.
 #[derive(Debug, Default)]
 pub struct Turns {
-    /// Latencies by block in milliseconds, two of each side.
-    pub blocks: Vec<[[f64; 2]; 2]>,
+    /// Latencies in milliseconds, by pair of clusters and block: two of each side.
+    pub pairs: Vec<Vec<Block>>,
     /// Where the time of each side's tasks went.
     pub times: [RunTimes; 2],
     /// Why nothing can be said: wrong answers, lost tasks, faults.
@@ -51,7 +54,7 @@ pub struct Turns {
 impl Turns {
     /// Takes what was seen of the same on other clusters.
     pub fn extend(&mut self, other: Turns) {
-        self.blocks.extend(other.blocks);
+        self.pairs.extend(other.pairs);
         self.problems.extend(other.problems);
         for (own, others) in self.times.iter_mut().zip(other.times) {
             own.extend(others);
@@ -151,14 +154,14 @@ impl InTurns {
         let (base_times, mut problems) = base.end(&self.scenario, &self.workload).await?;
         let (head_times, heads_problems) = head.end(&self.scenario, &self.workload).await?;
         problems.extend(heads_problems);
-        Ok(Turns { blocks, times: [base_times, head_times], problems })
+        Ok(Turns { pairs: vec![blocks], times: [base_times, head_times], problems })
     }
 
     async fn drive(
         &self,
         blocks: Range<u64>,
         progress: &dyn Fn(u64),
-    ) -> Result<Vec<[[f64; 2]; 2]>, RunError> {
+    ) -> Result<Vec<Block>, RunError> {
         let mut found = Vec::new();
         for block in blocks {
             let mut latencies = [[0.0; 2]; 2];

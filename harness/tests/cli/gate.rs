@@ -69,7 +69,7 @@ fn a_head_that_is_slower_in_both_runs_fails_and_is_told_in_all_forms() {
     let gate: Value = serde_json::from_str(&read(&finished, "gate.json")).unwrap();
     for run in ["first", "second"] {
         assert_eq!(gate[run].as_array().unwrap().len(), 1, "{gate}");
-        assert_eq!(gate[run][0]["blocks"].as_array().unwrap().len(), 40);
+        assert_eq!(gate[run][0]["pairs"].as_array().unwrap().len(), 4);
         assert!(gate[run][0]["shift"]["ratio"].as_f64().unwrap() > 1.5, "{gate}");
     }
     // The budgets' own report is beside it.

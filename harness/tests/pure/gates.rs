@@ -34,7 +34,7 @@ fn times(claim_us: i64) -> RunTimes {
 
 fn row(factor: f64, claim_us: i64) -> Row {
     let times = [times(300), times(claim_us)];
-    let turns = Turns { blocks: blocks(factor), times, problems: vec![] };
+    let turns = Turns { pairs: vec![blocks(factor); 4], times, problems: vec![] };
     Row::of("linear_rust", Broker::Pgmq, &turns)
 }
 
@@ -49,12 +49,23 @@ fn gate(first: Vec<Row>, second: Vec<Row>) -> Gate {
 #[test]
 fn a_slower_head_is_suspected_and_an_equal_or_a_faster_one_is_not() {
     let rows = [1.0, 1.05, 0.9, 1.01].map(|factor| row(factor, 300).differences());
-    let rows = rows.each_ref().map(Vec::as_slice);
     let shifts = shifts(&rows);
     let suspected: Vec<bool> = shifts.iter().map(|shift| shift.is_suspect).collect();
     assert_eq!(suspected, [false, true, false, false], "{shifts:?}");
     assert!((shifts[1].ratio - 1.05).abs() < 0.01, "{shifts:?}");
     assert!((shifts[2].ratio - 0.9).abs() < 0.01, "{shifts:?}");
+}
+
+#[test]
+fn a_pair_of_clusters_that_something_else_has_slowed_fails_nothing() {
+    let row = |factors: [f64; 4]| {
+        let pairs = factors.map(blocks).into();
+        let turns = Turns { pairs, times: [times(300), times(300)], problems: vec![] };
+        Row::of("linear_rust", Broker::Pgmq, &turns).differences()
+    };
+    let found = shifts(&[row([1.3, 1.0, 1.0, 1.2]), row([1.0, 1.1, 1.1, 1.1])]);
+    assert!(found[0].ratio > 1.03 && found[0].p < 0.05, "{found:?}");
+    assert_eq!([found[0].is_suspect, found[1].is_suspect], [false, true], "{found:?}");
 }
 
 #[test]
