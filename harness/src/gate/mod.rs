@@ -40,8 +40,8 @@ pub struct Shift {
     pub ratio: f64,
     /// How likely the row is if the head were no more than [`TOLERATED`] slower, 0 to 1.
     pub p: f64,
-    /// Whether it is slower for sure, all rows of its run considered, by [`EFFECT`] and more, and on
-    /// enough of its pairs of clusters ([`AGREE`]).
+    /// Whether it is slower for sure, all rows of its run considered, by [`EFFECT`] and more, and
+    /// on enough of its pairs of clusters ([`AGREE`]).
     pub is_suspect: bool,
 }
 
