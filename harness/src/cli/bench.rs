@@ -1,19 +1,18 @@
 //! `stepmark bench`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::ladder::{self, Rungs};
-use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
-use super::{root, session::Place};
+use super::{ENVIRONMENT, INVALID, complain, interrupted};
+use super::{root, session::SessionArgs};
 use crate::arrivals::{Arrivals, Spacing};
 use crate::broker::Broker;
 use crate::language::Language;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::scenario::{self, Scenario};
+use crate::scenario::Scenario;
 use crate::suite::Suite;
 use crate::topology::{On, Without};
 
@@ -73,15 +72,8 @@ pub(super) struct BenchArgs {
     /// Tasks before the measurement, checked like the others.
     #[arg(long, value_name = "N", default_value_t = 100)]
     warmup: u64,
-    /// Where the report goes [default: a new folder in reports/runs, with reports/latest as a
-    /// link to it].
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
-    /// The folder with the scenarios [default: scenarios].
-    #[arg(long, value_name = "DIR")]
-    scenarios: Option<PathBuf>,
     #[command(flatten)]
-    environment: EnvironmentArgs,
+    session: SessionArgs,
 }
 
 /// The lowest and the highest rate of an open loop, in tasks a second.
@@ -211,18 +203,15 @@ enum BrokenOff {
 
 pub(super) async fn run(args: BenchArgs) -> u8 {
     let root = root();
-    let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
-    let scenarios = scenario::load_all(&root, &folder)
-        .and_then(|all| scenario::select(all, args.tier, &args.scenario));
-    let scenarios = match scenarios {
+    let scenarios = match args.session.scenarios(&root, args.tier, &args.scenario) {
         Ok(scenarios) if args.traces => {
             scenarios.into_iter().map(Scenario::beside_itself_without_traces).collect()
         }
         Ok(scenarios) => scenarios,
         Err(error) => return complain(INVALID, &error),
     };
-    let place = Place::of(&root, args.report.as_ref());
-    let mut suite = match place.open(&args.environment, args.languages(&scenarios)).await {
+    let place = args.session.place(&root);
+    let mut suite = match place.open(args.languages(&scenarios)).await {
         Ok(suite) => suite,
         Err(code) => return code,
     };

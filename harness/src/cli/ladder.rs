@@ -1,18 +1,16 @@
 //! `stepmark ladder`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::bench::rate;
-use super::{ENVIRONMENT, EnvironmentArgs, GOOD, INVALID, complain, interrupted};
-use super::{root, session::Place};
+use super::{ENVIRONMENT, GOOD, INVALID, complain, interrupted};
+use super::{root, session::SessionArgs};
 use crate::arrivals::{Arrivals, Spacing};
 use crate::broker::Broker;
 use crate::ladder::{Ladder, Rung, knee, why_stop};
 use crate::measurement::{Measurement, RunError};
 use crate::plan::Plan;
-use crate::scenario::{self, Scenario};
+use crate::scenario::Scenario;
 use crate::suite::Suite;
 use crate::topology::{On, Without};
 
@@ -44,15 +42,8 @@ pub(super) struct LadderArgs {
     /// Tasks before the lowest rung, checked like the others.
     #[arg(long, value_name = "N", default_value_t = 200)]
     warmup: u64,
-    /// Where the report goes [default: a new folder in reports/runs, with reports/latest as a
-    /// link to it].
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
-    /// The folder with the scenarios [default: scenarios].
-    #[arg(long, value_name = "DIR")]
-    scenarios: Option<PathBuf>,
     #[command(flatten)]
-    environment: EnvironmentArgs,
+    session: SessionArgs,
 }
 
 /// The fewest tasks of a rung: they carry a P95.
@@ -66,18 +57,16 @@ fn growth(text: &str) -> Result<f64, String> {
 
 pub(super) async fn run(args: LadderArgs) -> u8 {
     let root = root();
-    let folder = args.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
-    let scenarios = scenario::load_all(&root, &folder)
-        .and_then(|all| scenario::select(all, None, std::slice::from_ref(&args.scenario)));
-    let scenario = match scenarios {
+    let named = std::slice::from_ref(&args.scenario);
+    let scenario = match args.session.scenarios(&root, None, named) {
         Ok(mut scenarios) => scenarios.remove(0),
         Err(error) => return complain(INVALID, &error),
     };
     let (from, growth, seconds, arrivals) = (args.from, args.growth, args.seconds, args.arrivals);
     let of = Rungs { from, growth, seconds, arrivals };
     let plan = of.plan(args.topology, args.broker, args.warmup);
-    let place = Place::of(&root, args.report.as_ref());
-    let mut suite = match place.open(&args.environment, plan.languages(&scenario)).await {
+    let place = args.session.place(&root);
+    let mut suite = match place.open(plan.languages(&scenario)).await {
         Ok(suite) => suite,
         Err(code) => return code,
     };

@@ -3,31 +3,63 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use super::{ENVIRONMENT, EnvironmentArgs, INVALID, complain, interrupted};
 use super::{latest_link, new_folder};
 use crate::binaries::BinariesError;
 use crate::language::Language;
 use crate::report::{Format, Report, Terminal};
+use crate::scenario::{self, Scenario, ScenarioError};
 use crate::suite::{Suite, SuiteError};
+
+/// What commands that make a report are told alike.
+#[derive(Debug, Args)]
+pub(super) struct SessionArgs {
+    /// Where the report goes [default: a new folder in reports/runs; bench and ladder make
+    /// reports/latest a link to it].
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// The folder with the scenarios [default: scenarios].
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl SessionArgs {
+    /// The scenarios of a tier, if one is told, and of these names, if there are any.
+    pub(super) fn scenarios(
+        &self,
+        root: &Path,
+        tier: Option<u8>,
+        names: &[String],
+    ) -> Result<Vec<Scenario>, ScenarioError> {
+        let folder = self.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
+        scenario::load_all(root, &folder).and_then(|all| scenario::select(all, tier, names))
+    }
+
+    /// The folder that was told, or a new one.
+    pub(super) fn place<'a>(&self, root: &'a Path) -> Place<'a> {
+        let folder = self.report.clone().unwrap_or_else(|| new_folder(root));
+        let (environment, is_latest) = (self.environment.clone(), self.report.is_none());
+        Place { root, folder, environment, is_latest }
+    }
+}
 
 /// Where a report goes.
 pub(super) struct Place<'a> {
     root: &'a Path,
     folder: PathBuf,
+    environment: EnvironmentArgs,
     /// Whether `reports/latest` has to name it.
     is_latest: bool,
 }
 
-impl<'a> Place<'a> {
-    /// The folder that was told, or a new one.
-    pub(super) fn of(root: &'a Path, told: Option<&PathBuf>) -> Place<'a> {
-        let folder = told.cloned().unwrap_or_else(|| new_folder(root));
-        Place { root, folder, is_latest: told.is_none() }
-    }
-
+impl Place<'_> {
     /// The same, but it is no latest report: others are not to be held against it.
-    pub(super) fn apart(root: &'a Path, told: Option<&PathBuf>) -> Place<'a> {
-        Place { is_latest: false, ..Place::of(root, told) }
+    pub(super) fn apart(self) -> Self {
+        Place { is_latest: false, ..self }
     }
 
     /// The folder.
@@ -37,17 +69,13 @@ impl<'a> Place<'a> {
 
     /// Builds the programs, with workers in these languages, and starts PostgreSQL; else says why
     /// not, and returns the exit code.
-    pub(super) async fn open(
-        &self,
-        environment: &EnvironmentArgs,
-        languages: BTreeSet<Language>,
-    ) -> Result<Suite, u8> {
+    pub(super) async fn open(&self, languages: BTreeSet<Language>) -> Result<Suite, u8> {
         let open = async {
-            let told = environment.clone();
+            let told = self.environment.clone();
             let built = tokio::task::spawn_blocking(move || told.binaries(&languages)).await;
             let built =
                 built.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-            Suite::open(built, environment.choice().await?, &self.folder).await
+            Suite::open(built, self.environment.choice().await?, &self.folder).await
         };
         tokio::select! {
             suite = open => suite.map_err(|error| {

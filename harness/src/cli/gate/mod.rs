@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::bench::Brokers;
-use super::{ENVIRONMENT, EnvironmentArgs, GOOD, INVALID, complain, interrupted};
-use super::{root, session::Place};
+use super::{ENVIRONMENT, GOOD, INVALID, complain, interrupted};
+use super::{root, session::SessionArgs};
 use crate::baseline::{Baseline, Tolerance};
 use crate::binaries::Binaries;
 use crate::checkout::Checkout;
 use crate::gate::{self, Gate};
 use crate::language::Language;
 use crate::report::Git;
-use crate::scenario::{self, Scenario};
+use crate::scenario::Scenario;
 use crate::topology::Without;
 
 /// A budget is broken, or the head is slower.
@@ -69,14 +69,8 @@ pub(super) struct GateArgs {
     #[arg(long, value_name = "N", default_value_t = 400)]
     #[arg(value_parser = clap::value_parser!(u64).range(20..=4_000))]
     blocks: u64,
-    /// Where the reports go [default: a new folder in reports/runs].
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
-    /// The folder with the scenarios [default: scenarios].
-    #[arg(long, value_name = "DIR")]
-    scenarios: Option<PathBuf>,
     #[command(flatten)]
-    environment: EnvironmentArgs,
+    session: SessionArgs,
 }
 
 /// The files that tell of a decision.
@@ -104,13 +98,6 @@ impl GateArgs {
         scenarios.iter().filter(wanted).collect()
     }
 
-    /// The scenarios that were asked for.
-    fn scenarios(&self, root: &Path) -> Result<Vec<Scenario>, scenario::ScenarioError> {
-        let folder = self.scenarios.clone().unwrap_or_else(|| root.join("scenarios"));
-        let all = scenario::load_all(root, &folder)?;
-        scenario::select(all, self.tier, &self.scenario)
-    }
-
     /// Why there is nothing to judge, if that is so.
     fn nothing(&self, scenarios: &[Scenario]) -> Option<&'static str> {
         if scenarios.is_empty() {
@@ -125,7 +112,7 @@ impl GateArgs {
 
 pub(super) async fn run(args: GateArgs) -> u8 {
     let root = root();
-    let all = match args.scenarios(&root) {
+    let all = match args.session.scenarios(&root, args.tier, &args.scenario) {
         Ok(all) => all,
         Err(error) => return complain(INVALID, &error),
     };
@@ -149,8 +136,8 @@ pub(super) async fn run(args: GateArgs) -> u8 {
     }
     let languages: BTreeSet<Language> =
         scenarios.iter().flat_map(|scenario| scenario.topology.languages()).collect();
-    let place = Place::apart(&root, args.report.as_ref());
-    let mut suite = match place.open(&args.environment, languages).await {
+    let place = args.session.place(&root).apart();
+    let mut suite = match place.open(languages).await {
         Ok(suite) => suite,
         Err(code) => return code,
     };
