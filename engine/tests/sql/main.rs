@@ -11,6 +11,7 @@ mod lifecycle;
 mod model;
 mod random;
 mod readiness;
+mod records;
 mod schema;
 #[path = "../../workflow/tests/shapes/mod.rs"]
 mod shapes;

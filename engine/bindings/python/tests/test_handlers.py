@@ -2,9 +2,7 @@
 
 import asyncio
 import enum
-import json
 import math
-import threading
 from collections import OrderedDict, namedtuple
 from decimal import Decimal
 
@@ -282,73 +280,6 @@ def test_a_checkpoint_is_there_at_the_next_attempt(run, worker, is_async):
     assert (step["result"], step["attempts"]) == ({"done": 1}, 2)
 
 
-def test_functions_classes_and_objects_are_handlers(run, worker):
-    class Call:
-        def call(self, step):
-            self.seen = getattr(self, "seen", 0) + 1
-            return self.seen
-
-    class Later:
-        async def call(self, step):
-            await asyncio.sleep(0)
-            return threading.current_thread().name
-
-    class Callable:
-        async def __call__(self, step):
-            return threading.current_thread().name
-
-    names = ["a", "b", "c", "d", "e"]
-    for name, it in zip(names, [Call, Call(), Later, Later().call, Callable()]):
-        worker.handler("t", name)(it)
-    steps = "[" + ", ".join(f"{{name: {it}1, handler: {it}}}" for it in names)
-    steps += ", {name: a2, handler: a}, {name: b2, handler: b}]"
-    results = {name: step["result"] for name, step in run(worker, {}, steps)["steps"].items()}
-    # A class is made anew for each step, an object is shared.
-    assert results == {
-        **{"a1": 1, "a2": 1, "b1": 1, "b2": 2},
-        **dict.fromkeys(["c1", "d1", "e1"], "stepmark-loop"),
-    }
-
-
-def test_a_class_that_can_t_be_made_is_the_step_s_failure(run, worker):
-    class Plain:
-        def __init__(self):
-            raise ValueError("no connection")
-
-        def call(self, step):
-            pass
-
-    class Later(Plain):
-        async def call(self, step):
-            pass
-
-    for name, it in ("a", Plain), ("b", Later):
-        worker.handler("t", name)(it)
-    steps = "[{name: a, handler: a, retry: {max_attempts: 1}}, "
-    steps += "{name: b, handler: b, retry: {max_attempts: 1}}]"
-    errors = [step["error"] for step in run(worker, {}, steps)["steps"].values()]
-    assert [(it["message"], it["exception"]) for it in errors] == [
-        ("no connection", "ValueError")
-    ] * 2
-
-
-def test_what_can_t_be_a_handler_is_refused_when_it_is_registered(worker):
-    class NeedsMore:
-        def __init__(self, database):
-            pass
-
-        def call(self, step):
-            pass
-
-    for it in "text", 7, object(), object, lambda: None, lambda a, b: None, NeedsMore:
-        with pytest.raises(TypeError):
-            register(worker, it)
-    register(worker, lambda step, more=1: None)
-    with pytest.raises(ValueError, match="two handlers t/a"):
-        register(worker, lambda step: None)
-    assert worker.handlers == [("t", "a")]
-
-
 def test_decimals_are_what_the_worker_says(run):
     from stepmark import Worker
 
@@ -389,53 +320,3 @@ def test_a_step_s_logger_names_it(run, worker, caplog):
     [record] = [record for record in caplog.records if record.name == "t.a"]
     assert record.getMessage() == "half of it"
     assert (record.step, record.task_uuid) == ("a", step["result"]["task"])
-
-
-def test_wrong_templates_and_contexts_are_told(run, worker, tmp_path):
-    from stepmark import testing
-
-    register(worker, lambda step: {})
-    with pytest.raises(ValueError, match="template.yaml:3"):
-        run(worker, {}, "[{name: a, handles: a}]")
-    with pytest.raises(ValueError, match="must be a JSON object"):
-        run(worker, [1])
-    with pytest.raises(ValueError, match="No such file"):
-        testing.run_task(worker, tmp_path / "nowhere.yaml", {})
-    with pytest.raises(AssertionError, match="No such file"):
-        testing.check_scenario(worker, tmp_path / "nowhere.yaml", tmp_path)
-
-
-def test_a_missing_handler_is_named(run, worker):
-    step = run(worker, {})["steps"]["a"]
-    assert 'no handler "a"' in step["error"]["message"]
-
-
-def test_a_scenario_tells_what_is_wrong(worker, tmp_path):
-    from stepmark import testing
-
-    (tmp_path / "t.yaml").write_text("namespace: t\nname: t\nsteps: [{name: a, handler: a}]\n")
-    scenario = {
-        "name": "one",
-        "workflow": {"namespace": "other", "template": "t"},
-        "cases": [
-            {
-                "input": {"n": n},
-                "expected": {
-                    "task_state": "Complete",
-                    "steps": {"a": {"state": "Complete", "result": n}},
-                },
-            }
-            for n in (1, 2)
-        ],
-    }
-    (tmp_path / "one.json").write_text(json.dumps(scenario))
-    register(worker, lambda step: step.context["n"])
-    testing.check_scenario(worker, tmp_path / "one.json", tmp_path, namespace="t")
-    from stepmark import Worker
-
-    wrong = register(Worker(), lambda step: 1)
-    with pytest.raises(AssertionError) as told:
-        testing.check_scenario(wrong, tmp_path / "one.json", tmp_path, namespace="t")
-    assert 'input {"n":2}' in str(told.value)
-    assert "the step a has the result 1 and not 2" in str(told.value)
-    assert 'input {"n":1}' not in str(told.value)
