@@ -84,11 +84,11 @@ fn under_load_the_mean_is_judged_and_the_latency_is_not() {
 #[test]
 fn a_latency_of_too_many_commits_breaks_the_budget() {
     let mut seen = observations(1_000);
-    seen.floor = FloorSummary::of(vec![round(0.125), round(0.12), round(0.125)]);
+    seen.floor = FloorSummary::of(vec![round(0.0625), round(0.06), round(0.0625)]);
     let report = judge(&Subject::of(&linear(), PLAN), &seen);
     assert_eq!(
         report.problems,
-        ["budget broken: p50_latency_commits is 43.992 where ≤ 42 is allowed"]
+        ["budget broken: p50_latency_commits is 87.984 where ≤ 65 is allowed"]
     );
     assert_eq!(report.status, Status::OverBudget);
 }
