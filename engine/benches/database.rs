@@ -11,6 +11,9 @@
 #[path = "../tests/sql/engine.rs"]
 #[allow(dead_code, reason = "made for the tests")]
 mod engine;
+#[path = "../tests/sql/records.rs"]
+#[allow(dead_code, reason = "made for the tests")]
+mod records;
 #[path = "../tests/support/mod.rs"]
 mod support;
 

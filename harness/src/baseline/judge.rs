@@ -3,6 +3,7 @@
 use super::{Count, Entry};
 use crate::baseline::Baseline;
 use crate::fingerprint::Fingerprint;
+use crate::floor::{DRIFT_RATIO_MAX, FloorSummary};
 use crate::report::Report;
 use crate::verdict::{RunReport, Status};
 
@@ -94,7 +95,7 @@ pub fn judge(baseline: &Baseline, report: &Report, tolerance: Tolerance) -> Vec<
         }
         let now = Entry::of(name.clone(), run);
         let differs = place.on(entry.broker).deviations(&its_place.on(entry.broker));
-        lines.extend(latencies(entry, &now, tolerance, run.floor.drifted));
+        lines.extend(latencies(entry, &now, tolerance, &run.floor));
         if differs.is_empty() {
             lines.extend(milliseconds(entry, &now));
         }
@@ -125,18 +126,21 @@ fn whole(run: &str, verdict: Verdict, remark: &str) -> Line {
     }
 }
 
-fn latencies(entry: &Entry, now: &Entry, tolerance: Tolerance, drifted: bool) -> Vec<Line> {
+fn latencies(entry: &Entry, now: &Entry, tolerance: Tolerance, floor: &FloorSummary) -> Vec<Line> {
     let crowded = if entry.is_plain() { 1.0 } else { CROWDED_FACTOR };
+    // Between the rounds of a floor that drifted, the multiple could as well be another one.
+    let drift = floor.drift_ratio.filter(|_| floor.drifted).unwrap_or(1.0);
+    let factor = crowded * (drift / DRIFT_RATIO_MAX).max(1.0);
     let line = |figure: &str, baseline: Option<f64>, measured: Option<f64>, ratio_max: f64| {
         let baseline = baseline?;
-        let allowed = baseline * ratio_max * crowded;
+        let allowed = baseline * ratio_max * factor;
         let verdict = match measured {
             None => Verdict::Missing,
             Some(measured) if measured > allowed => Verdict::Broken,
-            Some(measured) if measured * ratio_max * crowded < baseline => Verdict::Lower,
+            Some(measured) if measured * ratio_max * factor < baseline => Verdict::Lower,
             Some(_) => Verdict::Kept,
         };
-        let remark = match (verdict, drifted) {
+        let remark = match (verdict, floor.drifted) {
             (Verdict::Missing, _) => Some(NOT_MEASURED),
             (_, true) => Some("the floor drifted during the run"),
             (_, false) => None,

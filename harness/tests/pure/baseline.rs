@@ -61,6 +61,34 @@ fn what_changed_reads_well() {
 }
 
 #[test]
+fn a_floor_that_drifted_allows_as_much_more() {
+    for (drift, expected) in [(1.2, Verdict::Broken), (1.3, Verdict::Broken), (2.0, Verdict::Kept)]
+    {
+        let lines = judged(|run| {
+            times(run, "/own_floor/p50_ratio", 1.4);
+            run["floor"]["drift_ratio"] = json!(drift);
+            run["floor"]["drifted"] = json!(drift > 1.25);
+        });
+        assert_eq!(verdict(&lines, "P50 × own floor"), expected, "{drift}");
+    }
+}
+
+#[test]
+fn sql_calls_that_fewer_messages_make_fewer_have_some_room() {
+    let of = |calls: f64| {
+        let mut report = sample::small();
+        report["runs"][0]["work_each"]["sql_statements"] =
+            json!({"min": 20.0, "p50": calls, "max": 40.0});
+        read(&report)
+    };
+    let baseline = Baseline::of(&of(24.0)).unwrap();
+    for (calls, expected) in [(26.0, Verdict::Kept), (27.0, Verdict::Broken)] {
+        let lines = judge(&baseline, &of(calls), Tolerance::default());
+        assert_eq!(verdict(&lines, "sql_statements"), expected, "{calls}");
+    }
+}
+
+#[test]
 fn counts_are_exact_but_for_sql_which_may_be_lower() {
     for (name, count, expected) in [
         ("step_transitions", 17.0, Verdict::Broken),
