@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,12 +22,12 @@ class Report:
         self.url = (folder / "report.html").as_uri()
         self.json = json.loads((folder / "report.json").read_text())
 
-    def at(self, pointer: str):
-        """The value at a JSON pointer."""
+    def at(self, path: str):
+        """The value at a path as jq writes it."""
+        keys = re.findall(r'\[(\d+)\]|\.(\w+)|\.("(?:[^"\\]|\\.)*")', path)
         value = self.json
-        for key in pointer.split("/")[1:]:
-            key = key.replace("~1", "/").replace("~0", "~")
-            value = value[int(key)] if isinstance(value, list) else value[key]
+        for place, word, text in keys:
+            value = value[int(place)] if place else value[word or json.loads(text)]
         return value
 
 

@@ -106,7 +106,7 @@ def test_every_figure_equals_the_report(open_page, kind):
     there = {at for at, *_ in figures}
     for no, run in enumerate(page.report.json["runs"]):
         for name, value in run["latency_ms"].items():
-            at = f"/runs/{no}/latency_ms/{name}"
+            at = f".runs[{no}].latency_ms.{name}"
             assert (at in there) == (value is not None), at
 
 

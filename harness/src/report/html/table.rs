@@ -77,9 +77,23 @@ fn part(part: &Part) -> Markup {
             }
         },
         Part::Figure(Figure { shown, value, at, unit }) => html! {
-            data value=(value) data-at=(at) data-unit=[(*unit != 1.0).then_some(unit)] { (shown) }
+            data value=(value) data-at=(jq_path(at)) data-unit=[(*unit != 1.0).then_some(unit)] { (shown) }
         },
     }
+}
+
+/// A JSON pointer as jq writes it, to be pasted: `/runs/0/tier` as `.runs[0].tier`.
+fn jq_path(pointer: &str) -> String {
+    let key = |key: &str| {
+        let key = key.replace("~1", "/").replace("~0", "~");
+        let is_word = key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        match key.parse::<usize>() {
+            Ok(place) => format!("[{place}]"),
+            Err(_) if is_word => format!(".{key}"),
+            Err(_) => format!(".{}", serde_json::Value::from(key)),
+        }
+    };
+    pointer.split('/').skip(1).map(key).collect()
 }
 
 /// A verdict, told by a sign, words and colour.
