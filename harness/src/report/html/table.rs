@@ -77,7 +77,8 @@ fn part(part: &Part) -> Markup {
             }
         },
         Part::Figure(Figure { shown, value, at, unit }) => html! {
-            data value=(value) data-at=(jq_path(at)) data-unit=[(*unit != 1.0).then_some(unit)] { (shown) }
+            @let unit = (*unit != 1.0).then_some(unit);
+            data value=(value) data-at=(jq_path(at)) data-unit=[unit] { (shown) }
         },
     }
 }
