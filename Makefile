@@ -11,6 +11,9 @@ INSTANCES := engine handlers-rust ruby python typescript
 # What `stepmark bench` builds too, with the same features, so that nothing is built twice.
 PROGRAMS := $(addprefix -p stepmark-,harness $(INSTANCES))
 
+# Two tests a core: they wait for processes more than for cores.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

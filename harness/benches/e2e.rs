@@ -83,7 +83,7 @@ fn run() -> anyhow::Result<u8> {
             bench.run(&mut criterion, scenario, broker);
         }
     }
-    if bench.with_suite(async |suite| suite.runs().is_empty()) {
+    if bench.with_suite(async |suite| suite.report().runs.is_empty()) {
         // Without --bench, criterion only tests.
         if !has_flag("--bench") || has_flag("--test") || has_flag("--list") {
             return Ok(cli::GOOD);

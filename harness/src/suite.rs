@@ -21,7 +21,7 @@ use crate::raw::RawRun;
 use crate::report::{Environment, Git, Machine, Report, SCHEMA_VERSION, ServerFacts};
 use crate::scenario::{CompareOn, Scenario};
 use crate::subject::Subject;
-use crate::verdict::{self, Observations, RunReport};
+use crate::verdict::{self, Observations};
 
 /// Why no run could be started: exit code 3.
 #[derive(Debug, thiserror::Error)]
@@ -245,9 +245,9 @@ impl Suite {
         }
     }
 
-    /// The runs so far.
-    pub fn runs(&self) -> &[RunReport] {
-        &self.report.runs
+    /// The report so far.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// Writes the report and ends the servers.

@@ -1,5 +1,6 @@
 //! A report held against a baseline. Pure.
 
+use super::text::told;
 use super::{Count, Entry};
 use crate::baseline::Baseline;
 use crate::fingerprint::Fingerprint;
@@ -12,6 +13,9 @@ use crate::verdict::{RunReport, Status};
 const CROWDED_FACTOR: f64 = 1.3;
 /// A count that differs from task to task may have so much more of a mean.
 const VARYING_COUNT_RATIO_MAX: f64 = 1.1;
+
+/// What latencies that are judged are multiples of.
+const OWN_FLOOR: &str = "× own floor";
 
 const NOT_MEASURED: &str = "not measured, or of too few samples";
 
@@ -69,6 +73,13 @@ pub struct Line {
     pub remark: Option<String>,
 }
 
+impl Line {
+    /// Whether it is a latency that is judged.
+    fn is_latency(&self) -> bool {
+        self.figure.ends_with(OWN_FLOOR)
+    }
+}
+
 /// The exit code that the lines call for: 0 good, 1 broken, 2 something is missing.
 pub fn exit_code(lines: &[Line]) -> u8 {
     let code = |line: &Line| match line.verdict {
@@ -80,29 +91,35 @@ pub fn exit_code(lines: &[Line]) -> u8 {
 }
 
 /// Holds each figure of a report against the baseline: its runs in order, then the new ones.
+///
+/// A run that the report has several times was measured again. A latency is broken only if it is in
+/// each of them, which a bad phase of the machine seldom lasts for; a count, if it is in any.
 pub fn judge(baseline: &Baseline, report: &Report, tolerance: Tolerance) -> Vec<Line> {
     let place = Fingerprint::of(report);
     let runs: Vec<(String, &RunReport)> = report.named_runs().collect();
     let mut lines = Vec::new();
     for (its_place, entry) in baseline.runs() {
-        let Some((name, run)) = runs.iter().find(|(name, _)| *name == entry.run) else {
-            lines.push(whole(&entry.run, Verdict::Missing, "the report doesn't have this run"));
-            continue;
-        };
-        if matches!(run.status, Status::Invalid | Status::Incomplete) {
-            lines.push(whole(name, Verdict::Missing, &run.problems.join("; ")));
-            continue;
-        }
-        let now = Entry::of(name.clone(), run);
         let differs = place.on(entry.broker).deviations(&its_place.on(entry.broker));
-        lines.extend(latencies(entry, &now, tolerance, &run.floor));
-        if differs.is_empty() {
-            lines.extend(milliseconds(entry, &now));
-        }
-        lines.extend(counts(entry, &now));
+        let held = |(name, run): &(String, &RunReport)| {
+            if matches!(run.status, Status::Invalid | Status::Incomplete) {
+                return vec![whole(name, Verdict::Missing, &run.problems.join("; "))];
+            }
+            let now = Entry::of(name.clone(), run);
+            let mut lines = latencies(entry, &now, tolerance, &run.floor);
+            if differs.is_empty() {
+                lines.extend(milliseconds(entry, &now));
+            }
+            lines.extend(counts(entry, &now));
+            lines
+        };
+        let measured = runs.iter().filter(|(name, _)| entry.is_of(name));
+        let found = measured.map(held).reduce(both);
+        lines.extend(found.unwrap_or_else(|| {
+            vec![whole(&entry.run, Verdict::Missing, "the report doesn't have this run")]
+        }));
     }
     for (name, run) in &runs {
-        if baseline.runs().all(|(_, entry)| entry.run != *name) {
+        if baseline.runs().all(|(_, entry)| !entry.is_of(name)) {
             let now = Entry::of(name.clone(), run);
             let mut line = whole(name, Verdict::New, "the baseline doesn't have this run");
             ("P50 × own floor").clone_into(&mut line.figure);
@@ -111,6 +128,29 @@ pub fn judge(baseline: &Baseline, report: &Report, tolerance: Tolerance) -> Vec<
         }
     }
     lines
+}
+
+/// What two measurements of a run say together; where one has no figures, that is said alone.
+fn both(first: Vec<Line>, second: Vec<Line>) -> Vec<Line> {
+    let is_missing =
+        |lines: &Vec<Line>| matches!(lines.as_slice(), [line] if line.verdict == Verdict::Missing);
+    if is_missing(&first) || is_missing(&second) {
+        return if is_missing(&first) { first } else { second };
+    }
+    let one = |first: Line| {
+        let Some(second) = second.iter().find(|other| other.figure == first.figure).cloned() else {
+            return first;
+        };
+        let (decides, other) = match (first.is_latency(), first.verdict, second.verdict) {
+            (true, Verdict::Broken, Verdict::Kept | Verdict::Lower) => (second, first),
+            (false, _, Verdict::Broken) => (second, first),
+            _ => (first, second),
+        };
+        let again = format!("measured again: {}", told(other.measured));
+        let remark = decides.remark.map_or(again.clone(), |remark| format!("{remark}; {again}"));
+        Line { remark: Some(remark), ..decides }
+    };
+    first.into_iter().map(one).collect()
 }
 
 /// A line about a run as a whole.

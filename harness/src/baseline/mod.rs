@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::Broker;
 use crate::fingerprint::Fingerprint;
-use crate::report::Report;
+use crate::report::{REPEAT, Report};
 use crate::verdict::{RunReport, Status};
 
 pub use judge::{Line, Tolerance, Verdict, exit_code, judge};
@@ -211,7 +211,7 @@ impl Baseline {
     }
 
     /// Every run, with where its milliseconds hold.
-    fn runs(&self) -> impl Iterator<Item = (&Fingerprint, &Entry)> {
+    pub fn runs(&self) -> impl Iterator<Item = (&Fingerprint, &Entry)> {
         self.tiers.iter().flat_map(|tier| tier.runs.iter().map(|run| (&tier.fingerprint, run)))
     }
 }
@@ -235,6 +235,11 @@ impl Entry {
             p95_ms: of.latency_ms.p95.map(rounded),
             counts: counts(of),
         }
+    }
+
+    /// Whether a run of a report measures what this one is of: for the first time, or again.
+    pub fn is_of(&self, name: &str) -> bool {
+        name.strip_prefix(&self.run).is_some_and(|rest| rest.is_empty() || rest.starts_with(REPEAT))
     }
 
     /// Whether it is one task at a time on the scenario's own cluster.

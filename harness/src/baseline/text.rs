@@ -59,7 +59,8 @@ fn cells(line: &Line) -> [String; 5] {
     [line.run.clone(), line.figure.clone(), told(line.baseline), told(line.measured), ratio]
 }
 
-fn told(value: Option<f64>) -> String {
+/// A figure as it stands in a table.
+pub(super) fn told(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), plain)
 }
 

@@ -84,6 +84,9 @@ pub struct ServerFacts {
     pub settings: BTreeMap<String, String>,
 }
 
+/// What follows on a run's name, before its number, where a report has several of the name.
+pub const REPEAT: &str = "-nr";
+
 /// The formats that have a file.
 const FILES: [&dyn Format; 6] = [&Json, &Html, &Markdown, &Junit, &Csv, &OpenMetrics];
 
@@ -186,7 +189,7 @@ impl Report {
             let same = self.runs[..names.len()].iter().filter(|other| other.name() == name);
             names.push(match same.count() {
                 0 => name,
-                others => format!("{name}-nr{}", others + 1),
+                others => format!("{name}{REPEAT}{}", others + 1),
             });
         }
         names

@@ -169,7 +169,7 @@ fn a_report_is_as_its_baseline_allows_it_until_a_count_is_another_one() {
     assert!(update.status().unwrap().success());
 
     let kept = gate_by("gate_baseline_kept", "linear_rust", &baseline);
-    assert_eq!(kept.code, Some(0), "{kept:?}");
+    assert_eq!((kept.code, kept.runs().len()), (Some(0), 1), "{kept:?}");
     assert!(read(&kept, "gate.md").starts_with("## ✅ in budget, and as the baseline allows it"));
 
     let file = baseline.join("tier-1.json");
@@ -178,8 +178,9 @@ fn a_report_is_as_its_baseline_allows_it_until_a_count_is_another_one() {
     tier["runs"][0]["counts"]["messages"]["a_task"] = 7.0.into();
     fs::write(&file, tier.to_string()).unwrap();
     let broken = gate_by("gate_baseline_broken", "linear_rust", &baseline);
-    assert_eq!(broken.code, Some(1), "{broken:?}");
+    assert_eq!((broken.code, broken.runs().len()), (Some(1), 2), "{broken:?}");
     let text = read(&broken, "gate.md");
+    assert!(text.contains("measured again: 8"), "{text}");
     assert!(text.starts_with("## ❌ over budget, or not as the baseline allows it"), "{text}");
     assert!(text.contains("| linear_rust-pgmq"), "{text}");
 

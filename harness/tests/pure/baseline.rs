@@ -73,6 +73,49 @@ fn a_floor_that_drifted_allows_as_much_more() {
     }
 }
 
+type Change<'a> = &'a dyn Fn(&mut Value);
+
+/// The small report whose first run was measured twice, each with something changed in it.
+fn measured_again(changes: [Change<'_>; 2]) -> Vec<Line> {
+    let mut report = sample::small();
+    let runs = report["runs"].as_array_mut().unwrap();
+    runs.push(runs[0].clone());
+    let last = runs.len() - 1;
+    changes[0](&mut runs[0]);
+    changes[1](&mut runs[last]);
+    judge(&baseline(), &read(&report), Tolerance::default())
+}
+
+#[test]
+fn a_latency_is_broken_in_each_measurement_and_a_count_in_any() {
+    const P50: &str = "P50 × own floor";
+    let slow = |run: &mut Value| times(run, "/own_floor/p50_ratio", 1.4);
+    let more = |run: &mut Value| {
+        run["work"]["messages"] = json!(9.0);
+        run["work_each"]["messages"] = json!({"min": 9.0, "p50": 9.0, "max": 9.0});
+    };
+    let invalid = |run: &mut Value| run["status"] = json!("invalid");
+    let same = |_: &mut Value| {};
+    let cases: [([Change<'_>; 2], &str, Verdict); 6] = [
+        ([&slow, &same], P50, Verdict::Kept),
+        ([&same, &slow], P50, Verdict::Kept),
+        ([&slow, &slow], P50, Verdict::Broken),
+        ([&more, &same], "messages", Verdict::Broken),
+        ([&same, &more], "messages", Verdict::Broken),
+        ([&same, &same], "messages", Verdict::Kept),
+    ];
+    for (no, (changes, figure, expected)) in cases.into_iter().enumerate() {
+        let lines = measured_again(changes);
+        assert_eq!(verdict(&lines, figure), expected, "case {no}");
+        assert_eq!(exit_code(&lines), u8::from(expected == Verdict::Broken), "case {no}");
+        assert!(lines.iter().all(|line| line.verdict != Verdict::New), "case {no}");
+    }
+    let once = measured_again([&slow, &same]);
+    let line = once.iter().find(|line| line.run == RUN && line.figure == P50).unwrap();
+    assert!(line.remark.as_ref().unwrap().starts_with("measured again: "), "{line:?}");
+    assert_eq!(exit_code(&measured_again([&slow, &invalid])), 2);
+}
+
 #[test]
 fn sql_calls_that_fewer_messages_make_fewer_have_some_room() {
     let of = |calls: f64| {

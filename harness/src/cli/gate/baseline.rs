@@ -5,8 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{GateArgs, Stopped, budgets};
-use crate::baseline::{Baseline, Tolerance, exit_code, judge as held, render};
+use super::{ENVIRONMENT, GateArgs, Stopped, budgets};
+use crate::baseline::{Baseline, Entry, Tolerance, Verdict, exit_code, judge as held, render};
+use crate::cli::bench;
 use crate::grid::Look;
 use crate::plan::Plan;
 use crate::report::Report;
@@ -18,17 +19,30 @@ const SAMPLES_MIN: u64 = 200;
 /// Tasks before them.
 const WARMUP: u64 = 100;
 
-/// Measures every scenario on every broker. Its budget is judged with it.
+/// Measures every scenario on every broker, and again what the baseline doesn't allow. Budgets are
+/// judged with it.
 pub(super) async fn measure(
     suite: &mut Suite,
     args: &GateArgs,
     scenarios: &[Scenario],
+    baseline: &Baseline,
 ) -> Result<(), Stopped> {
     let plan = |broker| {
         let counts = budgets::plan(args, broker, args.tasks.max(SAMPLES_MIN));
         Plan { counts_nested: false, counts_only: false, warmup: WARMUP, ..counts }
     };
-    budgets::run_each(suite, args, scenarios, plan).await
+    budgets::run_each(suite, args, scenarios, plan).await?;
+    let lines = held(baseline, suite.report(), tolerance(args));
+    let is_broken = |run: &Entry| {
+        lines.iter().any(|line| line.run == run.run && line.verdict == Verdict::Broken)
+    };
+    for run in baseline.runs().map(|(_, run)| run).filter(|run| is_broken(run)) {
+        let scenario = scenarios.iter().find(|scenario| scenario.name == run.scenario);
+        let scenario = scenario.expect("the baseline has been cut to these scenarios");
+        let again = bench::run_one(suite, scenario, plan(run.broker));
+        again.await.map_err(|why| (ENVIRONMENT, why))?;
+    }
+    Ok(())
 }
 
 /// What the baseline has of these scenarios, one task at a time.
@@ -46,9 +60,7 @@ pub(super) fn judge(
     report: &Report,
     folder: &Path,
 ) -> Result<u8, (PathBuf, io::Error)> {
-    let tolerance =
-        Tolerance { p50_ratio_max: args.p50_tolerance, p95_ratio_max: args.p95_tolerance };
-    let lines = held(baseline, report, tolerance);
+    let lines = held(baseline, report, tolerance(args));
     println!("\n{}", render(Look::Terminal, &lines, false));
     let code = exit_code(&lines).max(report.exit_code());
     let (mark, verdict) = match code {
@@ -59,4 +71,8 @@ pub(super) fn judge(
     let text = format!("## {mark} {verdict}\n\n{}", render(Look::Markdown, &lines, false));
     let path = folder.join("gate.md");
     fs::write(&path, text).map(|()| code).map_err(|error| (path, error))
+}
+
+fn tolerance(args: &GateArgs) -> Tolerance {
+    Tolerance { p50_ratio_max: args.p50_tolerance, p95_ratio_max: args.p95_tolerance }
 }

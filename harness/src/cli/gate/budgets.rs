@@ -21,7 +21,7 @@ pub(super) async fn judge(
 ) -> Result<(), Stopped> {
     run_each(suite, args, scenarios, |broker| plan(args, broker, args.tasks)).await?;
     let is = |status| move |run: &&RunReport| run.status == status;
-    let runs = suite.runs();
+    let runs = &suite.report().runs;
     let names = |runs: Vec<&RunReport>| {
         runs.into_iter().map(RunReport::name).collect::<Vec<_>>().join(", ")
     };

@@ -35,7 +35,8 @@ pub(super) struct GateArgs {
     #[arg(long, value_name = "DIR", env = "STEPMARK_BASE_BIN_DIR", requires = "base")]
     base_bin_dir: Option<PathBuf>,
     /// Also hold latencies, as multiples of the floor, against this baseline: a file, or a folder
-    /// with one a tier, such as reports/baseline.
+    /// with one a tier, such as reports/baseline. What is above it is measured again; a latency
+    /// fails if it is above in both.
     #[arg(long, value_name = "PATH", conflicts_with = "base")]
     baseline: Option<PathBuf>,
     /// How many times the baseline's P50 is allowed, as a multiple of the floor.
@@ -152,8 +153,8 @@ pub(super) async fn run(args: GateArgs) -> u8 {
     }
     let mut gate = None;
     let judged = async {
-        if baseline.is_some() {
-            return baseline::measure(&mut suite, &args, &scenarios).await;
+        if let Some(baseline) = &baseline {
+            return baseline::measure(&mut suite, &args, &scenarios, baseline).await;
         }
         budgets::judge(&mut suite, &args, &scenarios).await?;
         let Some(base) = &base else { return Ok(()) };
