@@ -90,13 +90,13 @@ impl Binaries {
     /// An interpreter is missing, the build fails, or a program is of another revision all the
     /// same.
     pub fn build(root: &Path, languages: &BTreeSet<Language>) -> Result<Binaries, BinariesError> {
-        // Itself too: with other packages, what they share would have other features.
-        let made = run_cargo(root, languages, &["-p", "stepmark-harness"])?;
+        let made = run_cargo(root, languages, &[])?;
         Binaries::gather(root, languages, |name| found(&made, name).cloned())
     }
 
     /// Builds the programs of another tree, at `root`, with a target folder that is not its own:
-    /// what was built there for one revision is there for the next.
+    /// what was built there for one revision is there for the next. With the languages of this
+    /// tree's [`Binaries::build`] they are built alike.
     ///
     /// # Errors
     /// As of [`Binaries::build`].
@@ -181,7 +181,9 @@ fn run_cargo(
     let mut cargo = guardian.command(&program, Ending::Kill).map_err(no_cargo)?;
     cargo
         .args(["build", "--release", "--message-format=json-render-diagnostics"])
-        .args(["-p", "stepmark-engine"])
+        // The harness too: with other packages, what they share would have other features, and the
+        // gate would compare other programs.
+        .args(["-p", "stepmark-harness", "-p", "stepmark-engine"])
         .args(languages.iter().flat_map(|language| ["-p", language.cargo_package()]))
         .args(more)
         .current_dir(root)

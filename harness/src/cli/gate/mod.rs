@@ -138,7 +138,7 @@ pub(super) async fn run(args: GateArgs) -> u8 {
     let languages: BTreeSet<Language> =
         scenarios.iter().flat_map(|scenario| scenario.topology.languages()).collect();
     let place = args.session.place(&root).apart();
-    let mut suite = match place.open(languages).await {
+    let mut suite = match place.open(languages.clone()).await {
         Ok(suite) => suite,
         Err(code) => return code,
     };
@@ -158,7 +158,7 @@ pub(super) async fn run(args: GateArgs) -> u8 {
         }
         budgets::judge(&mut suite, &args, &scenarios).await?;
         let Some(base) = &base else { return Ok(()) };
-        let binaries = base.binaries(&root, &args, &scenarios).await?;
+        let binaries = base.binaries(&root, &args, &scenarios, languages).await?;
         let head = Git::look(&root).map_or_else(|| "this tree".to_owned(), |git| git.to_string());
         let gate = gate.insert(Gate::new(base.name.clone(), head));
         turns::judge(&mut suite, &args, &scenarios, &binaries, gate).await
@@ -212,21 +212,23 @@ impl Base {
         Ok(Base { name, checkout })
     }
 
-    /// Builds its programs, or takes those that were told of.
+    /// Builds its programs, in the languages that the head's are built in, or takes those that were
+    /// told of.
     async fn binaries(
         &self,
         root: &Path,
         args: &GateArgs,
         scenarios: &[Scenario],
+        languages: BTreeSet<Language>,
     ) -> Result<Binaries, Stopped> {
         let rows = args.rows(scenarios).into_iter();
-        let languages: BTreeSet<Language> =
+        let of_rows: BTreeSet<Language> =
             rows.flat_map(|scenario| scenario.topology.languages()).collect();
         let (told, target) = (args.base_bin_dir.clone(), folder(root).join("build"));
         let tree = self.checkout.folder.clone();
         println!("building {}", self.name);
         let built = tokio::task::spawn_blocking(move || match told {
-            Some(told) => Binaries::in_folder(&tree, &told, &languages),
+            Some(told) => Binaries::in_folder(&tree, &told, &of_rows),
             None => Binaries::build_apart(&tree, &target, &languages),
         });
         let built = built.await;
