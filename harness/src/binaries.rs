@@ -107,17 +107,24 @@ impl Binaries {
     ) -> Result<Binaries, BinariesError> {
         let target = absolute(target);
         let made = run_cargo(root, languages, &["--target-dir", &target.to_string_lossy()])?;
-        // The next revision's have the same names.
-        let kept = absolute(root).with_extension("programs");
-        let failed = |error| BinariesError::Tree { root: kept.clone(), error };
-        std::fs::create_dir_all(&kept).map_err(failed)?;
-        Binaries::gather(root, languages, |name| {
-            // Moved into place, because another gate may be running it.
-            let fresh = kept.join(format!(".{name}-{}", std::process::id()));
-            let kept = kept.join(name);
-            let copied = std::fs::copy(found(&made, name)?, &fresh);
-            copied.and_then(|_| std::fs::rename(&fresh, &kept)).map_err(failed)?;
-            Ok(kept)
+        Binaries::gather(root, languages, |name| found(&made, name).cloned())
+    }
+
+    /// Copies the programs into a folder, which is made, and returns the copies: a later build
+    /// leaves them alone.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn copied_to(&self, folder: &Path) -> Result<Binaries, BinariesError> {
+        let failed = |error| BinariesError::Tree { root: folder.to_path_buf(), error };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let languages = self.workers.keys().copied().collect();
+        Binaries::gather(&self.root, &languages, |name| {
+            let workers = self.workers.values().map(|worker| worker.file().to_path_buf());
+            let programs: Vec<PathBuf> = workers.chain([self.orchestrator.clone()]).collect();
+            let copy = folder.join(name);
+            std::fs::copy(found(&programs, name)?, &copy).map_err(failed)?;
+            Ok(copy)
         })
     }
 

@@ -146,8 +146,13 @@ impl Suite {
         Ok(database)
     }
 
-    /// Starts a scenario on two clusters, of these programs and of its own. Once it is over,
-    /// [`Suite::clean_up`] removes what is left of it.
+    /// The programs that its runs are of.
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// Starts a scenario on two clusters, of the base's programs and of the head's, the one or the
+    /// other first. Once it is over, [`Suite::clean_up`] removes what is left of it.
     ///
     /// # Errors
     /// A server, a cluster or the disk fails; nothing of the run is left then.
@@ -155,13 +160,19 @@ impl Suite {
         &mut self,
         scenario: &Scenario,
         plan: Plan,
-        base: &Binaries,
+        binaries: &[Binaries; 2],
+        head_first: bool,
         blocks: u64,
     ) -> Result<InTurns, RunError> {
         let servers = self.servers(plan.broker).await?;
-        let databases = [self.new_database(&servers).await?, self.new_database(&servers).await?];
+        let mut databases =
+            [self.new_database(&servers).await?, self.new_database(&servers).await?];
+        if head_first {
+            databases.reverse();
+        }
         let both = Both {
-            binaries: [base, &self.binaries],
+            binaries,
+            head_first,
             servers: &servers,
             databases,
             logs: &self.folder.join("logs"),

@@ -66,7 +66,9 @@ impl Turns {
 #[derive(Debug)]
 pub struct Both<'a> {
     /// The programs of each.
-    pub binaries: [&'a Binaries; 2],
+    pub binaries: &'a [Binaries; 2],
+    /// Whether the head's cluster is started before the base's.
+    pub head_first: bool,
     /// The servers, the same for both.
     pub servers: &'a Servers,
     /// A database for each.
@@ -110,9 +112,14 @@ impl InTurns {
         make_folder(&logs)?;
         let [_, head] = both.binaries;
         let workload = Workload::prepare(scenario, tasks, &head.root, &logs, both.guardian).await?;
-        let base = Side::start(0, scenario, plan, &both, &logs).await?;
-        let head = Side::start(1, scenario, plan, &both, &logs).await?;
-        Ok(InTurns { scenario: scenario.clone(), workload, sides: [base, head] })
+        let first = usize::from(both.head_first);
+        let first_side = Side::start(first, scenario, plan, &both, &logs).await?;
+        let other_side = Side::start(1 - first, scenario, plan, &both, &logs).await?;
+        let mut sides = [first_side, other_side];
+        if both.head_first {
+            sides.reverse();
+        }
+        Ok(InTurns { scenario: scenario.clone(), workload, sides })
     }
 
     /// The instances of both clusters, for people: side, name, process id, URL.
@@ -204,7 +211,7 @@ impl Side {
         make_folder(&logs)?;
         let rabbitmq = both.servers.rabbitmq.as_ref();
         let connections = Connections::to(&database, plan.broker, rabbitmq);
-        let binaries = both.binaries[which];
+        let binaries = &both.binaries[which];
         let topology = plan.topology(scenario);
         let cluster =
             Cluster::start(binaries, &topology, &connections, &logs, both.guardian).await?;

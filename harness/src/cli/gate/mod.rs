@@ -152,13 +152,15 @@ pub(super) async fn run(args: GateArgs) -> u8 {
         }
     }
     let mut gate = None;
+    let copies = folder(&root).join(format!("run-{}", std::process::id()));
     let judged = async {
         if let Some(baseline) = &baseline {
             return baseline::measure(&mut suite, &args, &scenarios, baseline).await;
         }
         budgets::judge(&mut suite, &args, &scenarios).await?;
         let Some(base) = &base else { return Ok(()) };
-        let binaries = base.binaries(&root, &args, &scenarios, languages).await?;
+        let base_binaries = base.binaries(&root, &args, &scenarios, languages).await?;
+        let binaries = alike(&copies, [&base_binaries, suite.binaries()])?;
         let head = Git::look(&root).map_or_else(|| "this tree".to_owned(), |git| git.to_string());
         let gate = gate.insert(Gate::new(base.name.clone(), head));
         turns::judge(&mut suite, &args, &scenarios, &binaries, gate).await
@@ -167,6 +169,7 @@ pub(super) async fn run(args: GateArgs) -> u8 {
         judged = judged => judged,
         () = interrupted() => Err((INVALID, "interrupted: the gate has not decided".to_owned())),
     };
+    let _ = std::fs::remove_dir_all(&copies); // there are some only of a gate with a base
     if let (Some(gate), Err((_, why))) = (&mut gate, &judged) {
         gate.stopped = Some(why.clone());
     }
@@ -235,6 +238,17 @@ impl Base {
         let built = built.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         built.map_err(|error| (ENVIRONMENT, format!("the base, {}: {error}", self.name)))
     }
+}
+
+/// Copies the programs of the base and of the head in the same way, to paths of the same length, so
+/// that nothing but what is in them differs. A build meanwhile doesn't reach them, either.
+fn alike(copies: &Path, sides: [&Binaries; 2]) -> Result<[Binaries; 2], Stopped> {
+    let copy = |side: &Binaries, name| {
+        let copied = side.copied_to(&copies.join(name));
+        copied.map_err(|error| (ENVIRONMENT, error.to_string()))
+    };
+    let [base, head] = sides;
+    Ok([copy(base, "base")?, copy(head, "head")?])
 }
 
 /// Where other revisions are laid out and built.

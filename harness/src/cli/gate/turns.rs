@@ -13,17 +13,18 @@ use crate::suite::Suite;
 /// programs one is often slower by a percent, for as long as it runs.
 const ROUNDS: u64 = 4;
 
-/// Takes every row, decides, and takes those again that are suspected.
+/// Takes every row, decides, and takes those again that are suspected. The programs are the base's
+/// and the head's.
 pub(super) async fn judge(
     suite: &mut Suite,
     args: &GateArgs,
     scenarios: &[Scenario],
-    base: &Binaries,
+    binaries: &[Binaries; 2],
     gate: &mut Gate,
 ) -> Result<(), Stopped> {
     for broker in args.broker.all() {
         for scenario in args.rows(scenarios) {
-            gate.first.push(row(suite, args, scenario, *broker, base).await?);
+            gate.first.push(row(suite, args, scenario, *broker, binaries).await?);
         }
     }
     stands(gate)?;
@@ -35,7 +36,7 @@ pub(super) async fn judge(
         let scenario = scenarios.iter().find(|scenario| scenario.name == name);
         if let Some(scenario) = scenario {
             eprintln!("suspected, so once more: {name} on {}", broker.name());
-            gate.second.push(row(suite, args, scenario, broker, base).await?);
+            gate.second.push(row(suite, args, scenario, broker, binaries).await?);
         }
     }
     stands(gate)?;
@@ -48,7 +49,7 @@ async fn row(
     args: &GateArgs,
     scenario: &Scenario,
     broker: Broker,
-    base: &Binaries,
+    binaries: &[Binaries; 2],
 ) -> Result<Row, Stopped> {
     let mut progress = Progress::new();
     let name = format!("{} on {}, base and head in turns", scenario.name, broker.name());
@@ -58,7 +59,9 @@ async fn row(
     let mut all = Turns::default();
     for round in 1..=ROUNDS {
         let turns = async {
-            let run = suite.start_in_turns(scenario, plan, base, a_round).await?;
+            // What is started second finds a busier machine.
+            let head_first = round.is_multiple_of(2);
+            let run = suite.start_in_turns(scenario, plan, binaries, head_first, a_round).await?;
             for instance in run.instances() {
                 progress.say(&format!("  {instance}"));
             }
