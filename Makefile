@@ -39,7 +39,8 @@ gate: setup ## judge budgets; BASE=REV: latencies too, in turns; BASELINE=DIR, R
 test: setup ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
-	@$(MAKE) --no-print-directory test-python test-ruby test-typescript test-report
+	@$(MAKE) --no-print-directory -j2 --output-sync=target \
+		test-python test-ruby test-typescript test-report
 
 # With the features that cargo test has: nothing is built twice.
 libraries:

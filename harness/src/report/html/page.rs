@@ -102,6 +102,7 @@ fn script() -> String {
 fn head(report: &Report) -> Markup {
     let (status, verdict) = tables::verdict_of_all(report);
     let problems = tables::problems(report);
+    let notes = tables::remarks(report).len() - problems.len();
     let machine = &report.machine;
     html! {
         header {
@@ -117,6 +118,10 @@ fn head(report: &Report) -> Markup {
                         li { a href="#remarks" { "all " (problems.len()) " problems" } }
                     }
                 }
+            }
+            @if notes > 0 {
+                p { a href="#remarks" { (notes) @if notes == 1 { " note" } @else { " notes" } }
+                    " to be read with the figures" }
             }
             p.note {
                 (report.created_at) " · " (machine.cpu) ", " (machine.cores) " cores"

@@ -25,8 +25,8 @@ pub(super) fn article(no: usize, run: &RunReport, links: Links<'_>) -> Markup {
             div.pair {
                 @if run.distribution.as_ref().is_some_and(|it| !it.percentiles.is_empty()) {
                     (chart(no, "percentiles", "Latency by percentile",
-                        "Scale: 1 / (1 − quantile), so that each step to the right is one nine \
-                         more. Bars: intervals of 95 %."))
+                        "From 90 to 99 % is as far as from 99 to 99.9 %. Bars: intervals of 95 %. \
+                         The longest sample is at the right end."))
                 }
                 @if run.distribution.as_ref().is_some_and(|it| !it.timeline.is_empty()) {
                     (chart(no, "timeline", "Latency over time",

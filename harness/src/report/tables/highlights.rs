@@ -46,7 +46,8 @@ fn scenarios(report: &Report) -> Table {
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let slowest_of: Vec<&str> = slowest_of.iter().map(String::as_str).collect();
     let note = "P95 in ms, one task at a time on the scenario's own cluster; the slowest segment \
-                of the critical path, and its share of the latency";
+                of the critical path, and its share of the latency. Each scenario had its own \
+                minutes, and the machine may have been slower in some";
     let rows = report.scenarios().into_iter().filter_map(row);
     let table = Table::new("highlight-scenarios", "P95 and the slowest segment", note, &header);
     table.rows(rows).without_empty(&slowest_of)
@@ -75,7 +76,8 @@ fn languages(report: &Report) -> Table {
     };
     let header: Vec<&str> =
         std::iter::once("handlers").chain(brokers.iter().map(|it| it.name())).collect();
-    let note = "Longer than with handlers in Rust, one task of each in turns: median of the pairs";
+    let note = "How much longer a task takes than with handlers in Rust: one task of each in \
+                turns, in the same minutes; median of the pairs";
     let rows = report.scenarios().into_iter().filter_map(row);
     Table::new("highlight-languages", "Cost of a language over Rust", note, &header).rows(rows)
 }

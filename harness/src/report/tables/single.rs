@@ -32,7 +32,8 @@ pub(in crate::report) struct Tables {
 /// The segments of one run.
 fn segments(no: usize, breakdown: &Breakdown) -> Table {
     let at = Place::run(no).below("breakdown");
-    let note = "The segments of the critical path, in ms a task";
+    let note = "The segments of the critical path, in ms a task; storing the outcome is in \
+                handler, its commit is not";
     let rows = breakdown.segments.iter().enumerate();
     let rows = rows.map(|(no, segment)| Vec::from(segment_cells(&at, no, segment)));
     let header = ["segment", "P50", "P95", "share"];
@@ -110,9 +111,17 @@ fn budget(run: &RunReport) -> Table {
             Cell::from(words).of_kind(Kind::Kept(line.kept)),
         ]
     });
-    let note = "Work a task, and latency as a multiple of a durable commit";
+    let note = format!("Work {}, and latency as a multiple of a durable commit", a_sample(run));
     let header = ["budget", "allowed", "measured", "verdict"];
-    Table::new("budget-of", "Budget", note, &header).rows(rows)
+    Table::new("budget-of", "Budget", &note, &header).rows(rows)
+}
+
+/// What work is counted for: a task, or all those of a sample.
+fn a_sample(run: &RunReport) -> String {
+    match run.tasks_a_sample {
+        1 => "a task".to_owned(),
+        tasks => format!("a sample of {tasks} tasks at once"),
+    }
 }
 
 /// A step's time in its worker, part by part.
@@ -156,7 +165,8 @@ fn work(no: usize, run: &RunReport) -> Table {
     };
     let note = "Counted from outside the engine; lowest, median and highest where it was counted \
                 task by task";
-    let header = ["work a task", "mean", "lowest", "median", "highest"];
+    let what = format!("work {}", a_sample(run));
+    let header = [what.as_str(), "mean", "lowest", "median", "highest"];
     Table::new("work-of", "Work", note, &header)
         .rows(run.work.figures().into_iter().filter_map(row))
 }
@@ -173,9 +183,9 @@ fn cpu(no: usize, run: &RunReport) -> Table {
         };
         vec![process.clone().into(), at.cell(process, *ms, 2), share]
     };
-    let note = "CPU milliseconds a task";
+    let note = format!("CPU milliseconds {}", a_sample(run));
     let header = ["process", "CPU ms", "share"];
-    Table::new("cpu-of", "CPU", note, &header).rows(run.cpu_ms_by_process.iter().map(row))
+    Table::new("cpu-of", "CPU", &note, &header).rows(run.cpu_ms_by_process.iter().map(row))
 }
 
 fn floor(no: usize, run: &RunReport) -> Table {

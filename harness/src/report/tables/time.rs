@@ -66,7 +66,8 @@ pub(super) fn ladders(report: &Report) -> Table {
             ]
         })
     });
-    let note = "Throughput against latency: an open loop at rising rates, latencies in ms";
+    let note = "Throughput against latency: an open loop at rising rates, latencies in ms; at the \
+                knee throughput over latency is highest";
     let mut table = Table::new("ladders", "Rate ladders", note, &header).rows(rows);
     for ladder in &report.ladders {
         let name = format!("{} on {}, {} cluster", ladder.scenario, ladder.broker, ladder.on);

@@ -53,7 +53,16 @@ pub(super) fn work(report: &Report) -> Table {
     let note = "Work a task, counted from outside the engine: mean (lowest to highest), and the \
                 count of the published text";
     let rows = report.runs.iter().enumerate().map(row);
-    Table::new("work", "Work a task", note, &header).rows(rows)
+    let mut table = Table::new("work", "Work a task", note, &header).rows(rows);
+    let mut several: Vec<String> =
+        report.runs.iter().filter(|run| run.tasks_a_sample > 1).map(of_all).collect();
+    several.dedup();
+    table.notes.extend(several);
+    table
+}
+
+fn of_all(run: &RunReport) -> String {
+    format!("{}: of all {} tasks of a sample", run.scenario, run.tasks_a_sample)
 }
 
 /// A mean, and how far single tasks lie apart.

@@ -6,16 +6,26 @@ const siblings = (run) => report.runs.filter((other) => other !== run
   && other.concurrency === run.concurrency && other.distribution
   && other.rate?.asked_per_s === run.rate?.asked_per_s);
 
-/** A quantile's place: 1 / (1 - q); the longest sample stands where the last of so many would. */
-const place = (quantile, samples) => 1 / Math.max(1 - quantile, 1 / Math.max(samples, 2));
+/** A quantile's place. */
+const place = (quantile) => 1 / (1 - quantile);
 
-const percentilesOf = (run) =>
-  run.distribution.percentiles.map(([q, y]) => ({ x: place(q, run.samples), y }));
+/** The percentiles that are told are among the points, so that the line meets them; the longest of
+    n samples stands beyond the quantile that n - 1 of them reach. */
+const percentilesOf = (run) => {
+  const { p50, p95, p99, max } = run.latency_ms;
+  const told = [[0.5, p50], [0.95, p95], [0.99, p99]].filter(([, y]) => y != null);
+  const reached = 1 - 1 / run.samples;
+  const points = [...run.distribution.percentiles, ...told].filter(([q]) => q <= reached);
+  points.sort(([one], [other]) => one - other);
+  if (points.length) points.push([reached, points[points.length - 1][1]]);
+  points.push([1 - 0.5 / run.samples, max]);
+  return points.map(([q, y]) => ({ x: place(q), y }));
+};
 
 /** Both ends of each interval, with a gap behind them. */
 const intervalsOf = (run) => [["p50", 0.5], ["p95", 0.95], ["p99", 0.99]].flatMap(([name, q]) => {
   const bounds = run.distribution.interval_ms?.[name];
-  const x = place(q, run.samples);
+  const x = place(q);
   return bounds ? [{ x, y: bounds.low }, { x, y: bounds.high }, { x, y: NaN }] : [];
 });
 
