@@ -1,5 +1,7 @@
 //! The work of a task, and the machine's floor.
 
+use std::collections::BTreeSet;
+
 use super::{Cell, Place, Table, which};
 use crate::report::Report;
 use crate::verdict::RunReport;
@@ -54,10 +56,8 @@ pub(super) fn work(report: &Report) -> Table {
                 count of the published text";
     let rows = report.runs.iter().enumerate().map(row);
     let mut table = Table::new("work", "Work a task", note, &header).rows(rows);
-    let mut several: Vec<String> =
-        report.runs.iter().filter(|run| run.tasks_a_sample > 1).map(of_all).collect();
-    several.dedup();
-    table.notes.extend(several);
+    let several = report.runs.iter().filter(|run| run.tasks_a_sample > 1);
+    table.notes.extend(several.map(of_all).collect::<BTreeSet<_>>());
     table
 }
 
