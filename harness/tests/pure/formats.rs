@@ -75,6 +75,28 @@ fn the_knee_of_a_ladder_is_marked_at_the_rate_that_was_asked_for() {
 }
 
 #[test]
+fn work_of_samples_of_several_tasks_is_told_to_be_of_all_of_them() {
+    let mut report = sample::small();
+    let one = Html.render(&read(&report));
+    assert!(one.contains("work a task") && !one.contains("of a sample"));
+    let runs = report["runs"].as_array_mut().unwrap();
+    runs.extend(runs.clone());
+    let names: Vec<String> = runs
+        .iter_mut()
+        .map(|run| {
+            run["tasks_a_sample"] = serde_json::json!(2);
+            run["scenario"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let (page, text) = (Html.render(&read(&report)), Terminal.render(&read(&report)));
+    assert!(page.contains("work a sample of 2 tasks at once") && !page.contains("work a task"));
+    for name in names {
+        let note = format!("{name}: of all 2 tasks of a sample");
+        assert_eq!(text.matches(&note).count(), 1, "{note}");
+    }
+}
+
+#[test]
 fn the_page_needs_nothing_from_elsewhere() {
     let page = Html.render(&read(&sample::whole()));
     // Chart.js has its own address and that of its documents in comments and messages.
