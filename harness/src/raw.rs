@@ -35,6 +35,9 @@ pub struct RawRun {
 /// Why raw data cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RawError {
+    /// There is no report.
+    #[error("{0}: no report is there; `stepmark bench` writes one to reports/latest")]
+    NoReport(PathBuf),
     /// A file or folder cannot be read.
     #[error("{path}: {error}")]
     File {

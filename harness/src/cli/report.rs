@@ -1,5 +1,6 @@
 //! `stepmark report`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -41,6 +42,9 @@ pub(super) fn read(folder: &Path) -> Result<Report, RawError> {
 pub(super) fn parse(path: &Path) -> Result<Report, RawError> {
     let path = if path.is_dir() { path.join("report.json") } else { path.to_path_buf() };
     let text = std::fs::read_to_string(&path);
-    let text = text.map_err(|error| RawError::File { path: path.clone(), error })?;
+    let text = text.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => RawError::NoReport(path.clone()),
+        _ => RawError::File { path: path.clone(), error },
+    })?;
     Report::parse(&text).map_err(|error| RawError::Malformed { path, why: error.to_string() })
 }

@@ -75,6 +75,23 @@ fn the_knee_of_a_ladder_is_marked_at_the_rate_that_was_asked_for() {
 }
 
 #[test]
+fn multiples_of_a_floor_that_drifted_are_marked_wherever_they_stand() {
+    let mut report = sample::small();
+    let steady = Terminal.render(&read(&report));
+    assert!(steady.contains("× own floor") && !steady.contains("(drifted)"), "{steady}");
+    report["runs"][0]["floor"]["drifted"] = serde_json::json!(true);
+    let multiple = report["runs"][0]["own_floor"]["p50_ratio"].as_f64().unwrap();
+    let marked = format!("{multiple:.2} (drifted)");
+    let (text, markdown) = (Terminal.render(&read(&report)), Markdown.render(&read(&report)));
+    assert!(text.contains(&marked), "{text}");
+    assert!(markdown.contains(&marked) && markdown.contains("drifted: the commits of one round"));
+    let page = Html.render(&read(&report));
+    let mark =
+        format!("own_floor.p50_ratio\">{multiple:.2}</data> <span class=\"aside\">(drifted)");
+    assert_eq!(page.matches(&mark).count(), 3, "in the summary, of latency, of the run");
+}
+
+#[test]
 fn work_of_samples_of_several_tasks_is_told_to_be_of_all_of_them() {
     let mut report = sample::small();
     let one = Html.render(&read(&report));

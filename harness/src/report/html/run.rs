@@ -92,12 +92,8 @@ fn head(no: usize, run: &RunReport) -> Markup {
             " ×",
         ),
     ];
-    if let Some(floor) = run.own_floor {
-        figures.push((
-            "P50 in own floors",
-            at.cell("own_floor/p50_ratio", floor.p50_ratio, 2),
-            " ×",
-        ));
+    if run.own_floor.is_some() {
+        figures.push(("P50 in own floors", tables::in_own_floors(&at, run), " ×"));
     }
     if let Some(rate) = run.rate {
         let at = at.below("rate");

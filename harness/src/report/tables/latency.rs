@@ -1,7 +1,7 @@
 //! Latency and throughput of every run.
 
 use super::summary::{published, with_interval};
-use super::{Cell, NONE, Place, Table, verdict_cell, which};
+use super::{Cell, NONE, Place, Table, in_own_floors, verdict_cell, which};
 use crate::verdict::{RateReport, RunReport};
 
 const LATENCY: &str = "Latency in ms, from before the request is sent until the caller knows of \
@@ -48,7 +48,6 @@ fn latencies(
         let at = Place::run(no);
         let [scenario, broker, _, load] = which(no, run);
         let interval = run.distribution.as_ref().map(|it| it.interval_ms).unwrap_or_default();
-        let floor = run.own_floor.and_then(|floor| floor.p50_ratio);
         vec![
             scenario,
             broker,
@@ -63,7 +62,7 @@ fn latencies(
             at.cell("rate/achieved_per_s", run.rate.map(|rate| rate.achieved_per_s), 1),
             items(&at, run),
             at.cell("latency_commits/p50", run.latency_commits.p50, 1),
-            at.cell("own_floor/p50_ratio", floor, 2),
+            in_own_floors(&at, run),
             at.cell("stage_ms", run.stage_ms, 2),
             published(&at, run),
             verdict_cell(run),

@@ -101,6 +101,13 @@ pub(super) fn verdict(run: &RunReport) -> &'static str {
     }
 }
 
+/// P50 as a multiple of the run's own floor, marked where the floor was not steady.
+pub(super) fn in_own_floors(at: &Place, run: &RunReport) -> Cell {
+    let p50 = run.own_floor.and_then(|floor| floor.p50_ratio);
+    let cell = at.cell("own_floor/p50_ratio", p50, 2);
+    if p50.is_some() && run.floor.drifted { cell.beside("drifted") } else { cell }
+}
+
 fn verdict_cell(run: &RunReport) -> Cell {
     Cell::from(verdict(run)).of_kind(Kind::Verdict(run.status))
 }

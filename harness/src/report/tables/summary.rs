@@ -1,6 +1,7 @@
 //! The summary: each scenario beside the figures that were published for it.
 
-use super::{Cell, NONE, Place, Table, verdict_cell, which};
+use super::{Cell, NONE, Place, Table, in_own_floors, verdict_cell, which};
+use crate::floor::DRIFT_RATIO_MAX;
 use crate::report::Report;
 use crate::statistics::Ends;
 use crate::verdict::{Reference, RunReport};
@@ -58,7 +59,6 @@ fn summary(
         let at = Place::run(no);
         let [scenario, broker, _, _] = which(no, run);
         let interval = run.distribution.as_ref().map(|it| it.interval_ms).unwrap_or_default();
-        let floor = run.own_floor.and_then(|floor| floor.p50_ratio);
         vec![
             scenario,
             at.count("tier", run.tier.into()),
@@ -67,7 +67,7 @@ fn summary(
             with_interval(&at, "p95", run.latency_ms.p95, interval.p95),
             published(&at, run),
             of_published(run),
-            at.cell("own_floor/p50_ratio", floor, 2),
+            in_own_floors(&at, run),
             verdict_cell(run),
         ]
     };
@@ -75,6 +75,12 @@ fn summary(
     let mut table = table.without_empty(&[&published_p50, "of it", "× own floor"]);
     if table.header.iter().any(|name| name == "× own floor") {
         table.notes.push(FLOOR.to_owned());
+        if runs.iter().any(|(_, run)| run.floor.drifted) {
+            table.notes.push(format!(
+                "drifted: the commits of one round of the floor took more than \
+                 {DRIFT_RATIO_MAX} × those of another, so that the multiple says less"
+            ));
+        }
     }
     table
 }
