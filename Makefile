@@ -10,6 +10,8 @@ endif
 INSTANCES := engine handlers-rust ruby python typescript
 # What `stepmark bench` builds too, with the same features, so that nothing is built twice.
 PROGRAMS := $(addprefix -p stepmark-,harness $(INSTANCES))
+# The least that has these features.
+STEPMARK := -p stepmark-harness -p stepmark-engine
 
 # Two tests a core: they wait for processes more than for cores.
 export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
@@ -40,7 +42,7 @@ test: setup ## run all tests on private servers, also in containers (or STEPMARK
 	@sh harness/servers/setup.sh --test
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory -j2 --output-sync=target \
-		test-python test-ruby test-typescript test-report
+		test-report test-python test-ruby test-typescript
 
 # With the features that cargo test has: nothing is built twice.
 libraries:
@@ -64,8 +66,9 @@ test-report: libraries ## look at report.html in a headless Chromium, and read t
 	@tools=$$(sh harness/tests/page/setup.sh) && PYTHONPATH=$$tools \
 		$${STEPMARK_PYTHON:-python3} -m pytest -q harness/tests/page
 
-bindings: ## build the worker core for every language, each into its package
-	@$(CARGO) build --quiet --release -p stepmark-python -p stepmark-ruby -p stepmark-typescript
+bindings: ## build stepmark, and the worker core for every language, each into its package
+	@$(CARGO) build --quiet --release $(STEPMARK) \
+		-p stepmark-python -p stepmark-ruby -p stepmark-typescript
 	@cp target/release/libstepmark_python.so engine/bindings/python/stepmark/_native.abi3.so
 	@install -D -m 644 target/release/libstepmark_ruby.so engine/bindings/ruby/lib/stepmark/$$( \
 		$(RUBY) -e 'print "prebuilds/", RUBY_VERSION[/\d+\.\d+/]')/libstepmark_ruby.so
@@ -83,11 +86,12 @@ lint: setup ## format check, clippy with warnings as errors, docs, GitHub's work
 	@sh .github/lint.sh
 
 up: setup ## start servers and a cluster and stay until Ctrl-C
-	@$(CARGO) build --quiet --release -p stepmark-harness
+	@$(CARGO) build --quiet --release $(STEPMARK)
 	@target/release/stepmark up
 
 doctor: ## tell what this machine has and what is missing
-	@$(CARGO) run --quiet --release -p stepmark-harness -- doctor
+	@$(CARGO) build --quiet --release $(STEPMARK)
+	@target/release/stepmark doctor
 
 openapi: ## write engine/openapi.json anew from the code
 	@$(CARGO) run --quiet -p stepmark-engine --bin stepmark-orchestrator -- --openapi > openapi.tmp
