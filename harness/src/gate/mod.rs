@@ -67,9 +67,7 @@ pub fn suspects(rows: &[Vec<Vec<f64>>]) -> Vec<(f64, bool)> {
         if found[*row].0 > ERROR_RATE / left {
             break;
         }
-        let is_slower = |pair: &[f64], by: f64| {
-            statistics::shift(pair).is_some_and(|shift| shift >= by.ln_1p())
-        };
+        let is_slower = |pair: &[f64], by: f64| statistics::is_at_least(pair, by.ln_1p());
         let pairs = &rows[*row];
         let agree = pairs.iter().filter(|pair| is_slower(pair, TOLERATED)).count();
         let do_agree = agree as f64 >= AGREE * pairs.len() as f64;

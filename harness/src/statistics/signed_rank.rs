@@ -9,26 +9,52 @@ use statrs::distribution::{ContinuousCDF, Normal};
 /// How likely differences like these are, 0 to 1, if their centre were not above `shift`: the
 /// one-sided p-value, by the normal approximation, ties and all. Of fewer than 20 it is no good.
 pub fn p_above(differences: &[f64], shift: f64) -> f64 {
-    let mut by_size: Vec<f64> = differences.iter().map(|one| one - shift).collect();
-    by_size.retain(|one| *one != 0.0);
-    by_size.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
-    let count = by_size.len() as f64;
-    let (mut above, mut tied, mut nr) = (0.0, 0.0, 0);
-    while nr < by_size.len() {
-        let same = by_size[nr..].iter().take_while(|one| one.abs() == by_size[nr].abs()).count();
-        // Those of one size share the mean of their ranks, which begin with 1.
-        let rank = nr as f64 + (same as f64 + 1.0) / 2.0;
-        let higher = by_size[nr..nr + same].iter().filter(|one| **one > 0.0).count();
-        above += rank * higher as f64;
-        tied += (same as f64).powi(3) - same as f64;
-        nr += same;
-    }
+    let SignedRanks { count, above, tied } = SignedRanks::about(differences, shift);
     let mean = count * (count + 1.0) / 4.0;
     let variance = count * (count + 1.0) * (2.0 * count + 1.0) / 24.0 - tied / 48.0;
     if variance <= 0.0 {
         return 1.0;
     }
     Normal::standard().sf((above - mean - 0.5) / variance.sqrt())
+}
+
+/// Whether the differences are centred on this [`shift`] or a higher one. The ranks of those above
+/// it add up to the number of pairs whose mean is above it (Tukey, *The simplest signed-rank
+/// tests*, 1949), so that no pair has to be looked at; ties count half.
+pub fn is_at_least(differences: &[f64], shift: f64) -> bool {
+    let SignedRanks { count, above, .. } = SignedRanks::about(differences, shift);
+    !differences.is_empty() && above >= count * (count + 1.0) / 4.0
+}
+
+/// The differences ranked by their distance from a centre; those that lie on it are left out.
+struct SignedRanks {
+    /// How many there are.
+    count: f64,
+    /// The sum of the ranks of those above the centre.
+    above: f64,
+    /// Over all groups of the same distance, their size cubed less their size.
+    tied: f64,
+}
+
+impl SignedRanks {
+    fn about(differences: &[f64], centre: f64) -> SignedRanks {
+        let mut by_size: Vec<f64> = differences.iter().map(|one| one - centre).collect();
+        by_size.retain(|one| *one != 0.0);
+        by_size.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
+        let count = by_size.len() as f64;
+        let (mut above, mut tied, mut nr) = (0.0, 0.0, 0);
+        while nr < by_size.len() {
+            let same =
+                by_size[nr..].iter().take_while(|one| one.abs() == by_size[nr].abs()).count();
+            // Those of one size share the mean of their ranks, which begin with 1.
+            let rank = nr as f64 + (same as f64 + 1.0) / 2.0;
+            let higher = by_size[nr..nr + same].iter().filter(|one| **one > 0.0).count();
+            above += rank * higher as f64;
+            tied += (same as f64).powi(3) - same as f64;
+            nr += same;
+        }
+        SignedRanks { count, above, tied }
+    }
 }
 
 /// The shift that the differences are centred on: the median of the means of all pairs of them
@@ -67,6 +93,15 @@ mod tests {
         let p = p_above(&better, 0.0);
         assert!((p - 0.022).abs() < 0.000_5, "{p}");
         assert!((shift(&better).unwrap() - 0.46).abs() < 0.000_5, "{:?}", shift(&better));
+    }
+
+    #[test]
+    fn a_shift_is_at_least_what_lies_below_it() {
+        let better: Vec<f64> = TRANQUILIZER.iter().map(|one| -one).collect();
+        let shift = shift(&better).unwrap();
+        assert!(is_at_least(&better, shift - 0.001) && !is_at_least(&better, shift + 0.001));
+        assert!(is_at_least(&[0.5; 30], 0.5) && !is_at_least(&[0.5; 30], 0.6));
+        assert!(!is_at_least(&[], 0.0));
     }
 
     #[test]

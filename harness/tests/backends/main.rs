@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod compose;
 mod daemon;
 mod docker;
-mod image;
 mod owner;
 mod suite;
 

@@ -43,15 +43,23 @@ fn a_statement_more_and_one_that_is_run_twice_break_the_budget() {
     let right = bench("statements_read", "").output();
     let declared = declared_from(&right);
     assert_eq!(declared["statements"].as_array().unwrap().len(), 1, "{declared}");
-    let same = run_against("statements_kept", "", &declared);
+    let [same, more, twice] = std::thread::scope(|scope| {
+        let runs = [
+            ("statements_kept", ""),
+            ("statements_more", "extra_select"),
+            ("statements_twice", "statement_twice"),
+        ];
+        let declared = &declared;
+        let runs =
+            runs.map(|(name, fault)| scope.spawn(move || run_against(name, fault, declared)));
+        runs.map(|run| run.join().unwrap())
+    });
     assert_eq!(broken(&same), [""; 0], "{same:?}");
 
-    let more = run_against("statements_more", "extra_select", &declared);
     assert_eq!(more.code, Some(1), "{more:?}");
     assert!(broken(&more)[0].contains("1 not declared, as: SELECT"), "{:?}", broken(&more));
     assert!(more.stdout.contains("budget broken: sql_texts"), "{}", more.stdout);
 
-    let twice = run_against("statements_twice", "statement_twice", &declared);
     assert_eq!(twice.code, Some(1), "{twice:?}");
     let broken = broken(&twice);
     assert!(broken.iter().any(|line| line.starts_with("sql_calls_a_message")), "{broken:?}");
