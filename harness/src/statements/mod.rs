@@ -1,5 +1,5 @@
 //! The engine's SQL by its texts: which statements it sends, and how often for each message that
-//! travels, held against a list of those that are declared. Pure.
+//! travels or each task, held against a list of those that are declared. Pure.
 
 mod text;
 
@@ -16,6 +16,8 @@ pub use text::normalised;
 const CALLS_SLACK: f64 = 1.1;
 /// Calls a message that are allowed of any declared statement.
 const RARE_CALLS_MAX: f64 = 0.06;
+/// So many runs have to agree before a statement counts as one that each task has so often.
+const RUNS_MIN: usize = 3;
 /// Characters of a text that a budget's line shows.
 const SHOWN_CHARS: usize = 100;
 
@@ -42,8 +44,43 @@ pub struct DeclaredStatement {
     #[serde(default)]
     pub is_nested: bool,
     /// Calls for each message, at most, with one task at a time, one orchestrator and one worker,
-    /// by broker. On a broker that is not there, the statement is not sent.
+    /// by broker.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calls_a_message_max: BTreeMap<String, f64>,
+    /// Calls for each task, at most, of what does not grow with the messages. On a broker that is
+    /// in neither, the statement is not sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls_a_task_max: BTreeMap<String, f64>,
+}
+
+/// How often runs have called a statement, by broker: a task and a message.
+type Seen = BTreeMap<&'static str, Vec<(f64, f64)>>;
+
+/// How often a statement may be called.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    Message(f64),
+    Task(f64),
+}
+
+impl Bound {
+    /// A tenth more than the run has that has called it most, of calls a task and a message: a
+    /// task, where all runs agree on it, however many messages they had.
+    fn of(runs: &[(f64, f64)]) -> Bound {
+        let most = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).fold(0.0, f64::max);
+        let least = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).fold(f64::MAX, f64::min);
+        let [a_task, a_message] = [most(|run| run.0), most(|run| run.1)];
+        let differ = |most: f64, least: f64| most > least * CALLS_SLACK;
+        let with_slack = |calls: f64| (calls * CALLS_SLACK * 1_000.0).ceil() / 1_000.0;
+        let is_by_task = runs.len() >= RUNS_MIN
+            && with_slack(a_message) > RARE_CALLS_MAX
+            && !differ(a_task, least(|run| run.0))
+            && differ(a_message, least(|run| run.1));
+        match is_by_task {
+            true => Bound::Task(with_slack(a_task)),
+            false => Bound::Message(with_slack(a_message).max(RARE_CALLS_MAX)),
+        }
+    }
 }
 
 /// What statements are held against.
@@ -62,33 +99,42 @@ impl Declared {
     /// comparable, and its statements; each is declared a tenth more often than the run that has
     /// called it most, so that a statement that is run twice stands out. What is called rarely, by
     /// a timer, has a bound that a slow run keeps too; so have the texts `besides`, which the
-    /// engine sends in other runs.
+    /// engine sends in other runs. What each task has equally often is bounded by task: in a short
+    /// one it is more often for each message.
     pub fn from_runs<'r>(
         postgresql: u32,
         runs: impl Iterator<Item = (Broker, bool, &'r [StatementCalls])>,
         besides: &[String],
     ) -> Declared {
-        let mut most: BTreeMap<(bool, String), BTreeMap<String, f64>> = BTreeMap::new();
+        let mut all: BTreeMap<(bool, String), Seen> = BTreeMap::new();
         for text in besides {
-            let brokers = [Broker::Pgmq, Broker::Rabbitmq];
-            let bounds = brokers.map(|broker| (broker.name().to_owned(), RARE_CALLS_MAX));
-            most.insert((false, normalised(text)), BTreeMap::from(bounds));
+            let brokers = [Broker::Pgmq, Broker::Rabbitmq].map(|broker| (broker.name(), vec![]));
+            all.insert((false, normalised(text)), BTreeMap::from(brokers));
         }
         for (broker, counts_bind, statements) in runs {
             for one in statements {
-                let of = most.entry((one.is_nested, normalised(&one.text))).or_default();
-                let bound = of.entry(broker.name().to_owned()).or_insert(RARE_CALLS_MAX);
-                let calls = one.calls_a_message.filter(|_| counts_bind).unwrap_or_default();
-                let calls = calls * CALLS_SLACK;
-                *bound = bound.max((calls * 1_000.0).ceil() / 1_000.0);
+                let of = all.entry((one.is_nested, normalised(&one.text))).or_default();
+                let calls = one.calls_a_message.filter(|_| counts_bind);
+                let calls = calls.map(|a_message| (one.calls_a_task, a_message));
+                of.entry(broker.name()).or_default().extend(calls);
             }
         }
-        let declared = |((is_nested, text), calls_a_message_max)| DeclaredStatement {
-            text,
-            is_nested,
-            calls_a_message_max,
+        let declared = |((is_nested, text), by_broker): (_, Seen)| {
+            let mut one = DeclaredStatement {
+                text,
+                is_nested,
+                calls_a_message_max: BTreeMap::new(),
+                calls_a_task_max: BTreeMap::new(),
+            };
+            for (broker, runs) in by_broker {
+                match Bound::of(&runs) {
+                    Bound::Message(most) => one.calls_a_message_max.insert(broker.to_owned(), most),
+                    Bound::Task(most) => one.calls_a_task_max.insert(broker.to_owned(), most),
+                };
+            }
+            one
         };
-        Declared { postgresql, statements: most.into_iter().map(declared).collect() }
+        Declared { postgresql, statements: all.into_iter().map(declared).collect() }
     }
 }
 
@@ -105,8 +151,10 @@ pub fn judge(
         .statements
         .iter()
         .filter_map(|one| {
-            let most = one.calls_a_message_max.get(broker.name())?;
-            Some((key(&one.text, one.is_nested), *most))
+            let a_message = one.calls_a_message_max.get(broker.name()).copied();
+            let a_task = one.calls_a_task_max.get(broker.name()).copied();
+            let bound = a_message.map(Bound::Message).or(a_task.map(Bound::Task))?;
+            Some((key(&one.text, one.is_nested), bound))
         })
         .collect();
     let new = seen.iter().filter(|one| !known.contains_key(&key(&one.text, one.is_nested)));
@@ -122,13 +170,14 @@ pub fn judge(
         kept: Some(new.is_empty()),
     }];
     for one in seen.iter().filter(|_| counts_bind) {
-        let most = known.get(&key(&one.text, one.is_nested));
-        let (Some(most), Some(calls)) = (most, one.calls_a_message) else {
-            continue;
+        let (name, most, calls) = match known.get(&key(&one.text, one.is_nested)) {
+            None => continue,
+            Some(Bound::Task(most)) => ("sql_calls_a_task", most, Some(one.calls_a_task)),
+            Some(Bound::Message(most)) => ("sql_calls_a_message", most, one.calls_a_message),
         };
-        if calls > *most {
+        if let Some(calls) = calls.filter(|calls| calls > most) {
             lines.push(BudgetLine {
-                name: "sql_calls_a_message".to_owned(),
+                name: name.to_owned(),
                 allowed: format!("≤ {most} of: {}", shown(&one.text)),
                 measured: format!("{calls:.3}"),
                 kept: Some(false),
@@ -152,6 +201,7 @@ mod tests {
             text: text.to_owned(),
             is_nested: false,
             calls_a_message_max: brokers.iter().map(|(b, max)| ((*b).to_owned(), *max)).collect(),
+            calls_a_task_max: BTreeMap::new(),
         };
         Declared {
             postgresql: 15,
@@ -210,6 +260,26 @@ mod tests {
         let rare = RARE_CALLS_MAX;
         let expected = [("SELECT a", 0.573), ("SELECT b", rare), ("SELECT c FROM t", rare)];
         assert_eq!(bounds, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn what_each_task_has_equally_often_is_bounded_by_task_and_short_ones_keep_it() {
+        let of = |text: &str, a_task: f64, messages: f64| StatementCalls {
+            calls_a_task: a_task,
+            calls_a_message: Some(a_task / messages),
+            ..calls(text, 0.0)
+        };
+        let run = |messages| [of("SELECT create()", 1.0, messages), of("SELECT it", 0.01, 8.0)];
+        let runs = [8.0, 14.0, 16.0].map(run);
+        let runs = runs.iter().map(|run| (Broker::Pgmq, true, &run[..]));
+        let declared = Declared::from_runs(15, runs, &[]);
+        let kept = |seen: StatementCalls| {
+            judge(&declared, Broker::Pgmq, true, &[seen]).iter().all(|line| line.kept == Some(true))
+        };
+        assert!(kept(of("SELECT create()", 1.0, 2.0)));
+        assert!(!kept(of("SELECT create()", 2.0, 16.0)));
+        // What is rare stays so.
+        assert!(kept(of("SELECT it", 0.1, 8.0)) && !kept(of("SELECT it", 1.0, 8.0)));
     }
 
     #[test]

@@ -142,7 +142,8 @@ impl RunReport {
     /// work then, so that calls of statements follow from the task's messages.
     pub fn is_plainest(&self) -> bool {
         let processes: u32 = self.topology.values().sum();
-        self.rate.is_none() && self.concurrency == 1 && processes == 2
+        let is_alone = self.concurrency == 1 && self.tasks_a_sample == 1;
+        self.rate.is_none() && is_alone && processes == 2
     }
 }
 

@@ -46,9 +46,16 @@ fn a_ladder_finds_the_knee_and_stops_by_itself() {
     let ladder = &report["ladders"][0];
     let rungs = ladder["rungs"].as_array().unwrap();
     assert_eq!(rungs[0]["asked_per_s"], 50.0);
-    assert!(rungs.len() >= 3, "{ladder}");
-    let knee = ladder["knee_per_s"].as_f64().unwrap();
-    let highest = rungs[rungs.len() - 1]["asked_per_s"].as_f64().unwrap();
-    assert!((50.0..highest).contains(&knee), "{ladder}");
+    let keeps_up = |rung: &&Value| {
+        let [asked, achieved] = ["asked_per_s", "achieved_per_s"].map(|name| rung[name].as_f64());
+        rung["is_short"] == false && achieved >= asked.map(|asked| 0.95 * asked)
+    };
+    assert_eq!(rungs.iter().rev().take(2).filter(keeps_up).count(), 0, "{ladder}");
+    let able: Vec<_> = rungs.iter().filter(keeps_up).map(|rung| &rung["asked_per_s"]).collect();
+    match &ladder["knee_per_s"] {
+        // Beside much other work no rate is offered in time, and none can be the knee.
+        Value::Null => assert!(able.is_empty(), "{ladder}"),
+        knee => assert!(able.contains(&knee), "{ladder}"),
+    }
     assert!(ladder["why_stopped"].as_str().unwrap().contains("achieved"), "{ladder}");
 }
