@@ -70,7 +70,8 @@ fn a_head_that_is_slower_in_both_runs_fails_and_is_told_in_all_forms() {
     for run in ["first", "second"] {
         assert_eq!(gate[run].as_array().unwrap().len(), 1, "{gate}");
         assert_eq!(gate[run][0]["pairs"].as_array().unwrap().len(), 4);
-        assert!(gate[run][0]["shift"]["ratio"].as_f64().unwrap() > 1.5, "{gate}");
+        // What makes one suspected; on a slow machine the planted delay is a smaller share.
+        assert!(gate[run][0]["shift"]["ratio"].as_f64().unwrap() > 1.03, "{gate}");
     }
     // The budgets' own report is beside it.
     assert_eq!(finished.run()["samples"], 20);
