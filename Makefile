@@ -40,31 +40,34 @@ gate: setup ## judge budgets; BASE=REV: latencies too, in turns; BASELINE=DIR, R
 
 test: setup ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test
+	@$(CARGO) build --workspace --lib --bins --examples
 	@$(CARGO) test --workspace
-	@$(MAKE) --no-print-directory -j2 --output-sync=target \
-		test-report test-python test-ruby test-typescript
+	@$(MAKE) --no-print-directory -j3 --output-sync=target \
+		test-report test-backends test-python test-ruby test-typescript
 
-# With the features that cargo test has: nothing is built twice.
-libraries:
-	@$(CARGO) build --quiet --workspace --lib --bin stepmark-orchestrator \
-		--example servers --example write_report
+# What the tests of other languages, and those below, run.
+built:
+	@$(CARGO) build --quiet --workspace --lib --bins --examples
 
 # Not the folder as a whole: the tests of the harness leave copies of the project in target/.
 PYTHON_TESTS := engine/bindings/python/tests scenarios/handlers/python
-test-python: libraries ## run the Python package's and handlers' tests (OWN=NAME: one workflow's)
+test-python: built ## run the Python package's and handlers' tests (OWN=NAME: one workflow's)
 	@tools=$$(sh engine/bindings/python/setup.sh --tools) && PYTHONPATH=$$tools \
 		$${STEPMARK_PYTHON:-python3} -m pytest -q -c engine/bindings/python/pyproject.toml \
 		$(or $(OWN:%=scenarios/handlers/python/handlers/own/test_%.py),$(PYTHON_TESTS))
 
-test-ruby: libraries ## run the Ruby package's and handlers' tests (OWN=NAME: one workflow's)
+test-ruby: built ## run the Ruby package's and handlers' tests (OWN=NAME: one workflow's)
 	@$(RUBY) -w engine/bindings/ruby/tests/all.rb $(OWN:%=scenarios/handlers/ruby/own/%_test.rb)
 
-test-typescript: libraries ## run the TypeScript package's and handlers' tests (OWN=NAME: one's)
+test-typescript: built ## run the TypeScript package's and handlers' tests (OWN=NAME: one's)
 	@sh engine/bindings/typescript/test.sh $(OWN:%=./own/%.test.ts)
 
-test-report: libraries ## look at report.html in a headless Chromium, and read the other formats
+test-report: built ## look at report.html in a headless Chromium, and read the other formats
 	@tools=$$(sh harness/tests/page/setup.sh) && PYTHONPATH=$$tools \
 		$${STEPMARK_PYTHON:-python3} -m pytest -q harness/tests/page
+
+test-backends: built ## test where servers come from: processes, containers, your own
+	@$(CARGO) test --workspace --test backends
 
 bindings: ## build stepmark, and the worker core for every language, each into its package
 	@$(CARGO) build --quiet --release $(STEPMARK) \
@@ -82,6 +85,7 @@ image: ## build the container images of the engine and all workers (TAG=latest)
 lint: setup ## format check, clippy with warnings as errors, docs, GitHub's workflows
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy --workspace --test backends -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	@sh .github/lint.sh
 
@@ -105,5 +109,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench gate test libraries test-python test-ruby test-typescript test-report \
+.PHONY: help setup bench gate test built test-backends test-python test-ruby test-typescript test-report \
 	bindings image lint up doctor openapi schema clean

@@ -84,7 +84,7 @@ fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "-q", "--workspace", "--lib"]); // with the features that all have
+        cargo.args(["build", "-q", "--workspace", "--lib"]);
         assert!(cargo.status().unwrap().success());
     });
 }

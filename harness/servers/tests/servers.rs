@@ -76,6 +76,13 @@ fn a_killed_owner_leaves_no_server() {
     wait_until(|| owner.pids.iter().all(|&pid| gone(pid)) && !owner.directory.exists());
 }
 
+/// Copies a program by a process of its own: a file that this one has open to write is open in
+/// what another thread starts meanwhile too, and cannot be run until that is under way.
+fn install(from: &Path, to: &Path) {
+    let installed = Command::new("install").args(["-m", "755"]).args([from, to]).status();
+    assert!(installed.unwrap().success());
+}
+
 #[test]
 fn an_ordinary_user_starts_both_servers() {
     const NOBODY: u32 = 65_534;
@@ -84,7 +91,7 @@ fn an_ordinary_user_starts_both_servers() {
     let directory = private_dir();
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
     let program = directory.join("servers-test");
-    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    install(&env::current_exe().unwrap(), &program);
     let mut command = Command::new(&program);
     command.current_dir("/").env_remove("HOME");
     if is_root {
@@ -157,10 +164,10 @@ fn broken_binaries_are_named_with_the_remedy_and_never_replaced() {
     let directory = private_dir();
     let error = PostgresBinaries::find(Some(&directory)).unwrap_err().to_string();
     assert!(error.contains("no initdb in") && error.contains("STEPMARK_PG_BIN"), "{error}");
+    let damaged = directory.join("damaged");
+    fs::write(&damaged, "#!/bin/sh\necho damaged >&2\nexit 1\n").unwrap();
     for program in ["initdb", "postgres", "psql"] {
-        fs::write(directory.join(program), "#!/bin/sh\necho damaged >&2\nexit 1\n").unwrap();
-        let runs = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(directory.join(program), runs).unwrap();
+        install(&damaged, &directory.join(program));
     }
     let error = PostgresBinaries::find(Some(&directory)).unwrap_err().to_string();
     assert!(error.contains("damaged") && error.contains("STEPMARK_PG_BIN"), "{error}");

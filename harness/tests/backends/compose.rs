@@ -90,7 +90,7 @@ impl Drop for Compose<'_> {
 fn build_images(daemon: &Daemon) {
     build_engine();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "-q", "--workspace", "--lib"]); // with the features that all tests have
+    cargo.args(["build", "-q", "--workspace", "--lib"]);
     assert!(cargo.status().unwrap().success());
     for (kind, image) in [("base", BASE), ("ruby", RUBY), ("python", PYTHON)] {
         daemon.make_image(kind, image);

@@ -20,7 +20,7 @@ pub fn build_engine() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "-q", "-p", "stepmark-engine", "-p", "stepmark-handlers-rust"]);
+        cargo.args(["build", "-q", "--workspace", "--bins"]);
         assert!(cargo.status().unwrap().success());
     });
 }

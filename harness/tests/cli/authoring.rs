@@ -101,6 +101,7 @@ fn change(root: &Path, file: &str, from: &str, to: &str) {
 
 #[test]
 fn each_shape_s_test_passes_as_it_is_and_tells_what_a_changed_handler_gets_wrong() {
+    languages::build_libraries();
     let parts = ["Cargo.toml", "Cargo.lock", "rustfmt.toml", "engine", "fixtures", "harness"];
     let root = copy("authored", &[&parts[..], &["migrations", "scenarios"]].concat());
     renamed(&root);

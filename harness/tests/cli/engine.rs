@@ -22,7 +22,7 @@ fn bench_engine(name: &str) -> Program {
 pub fn with_engine(mut program: Program) -> Program {
     static BUILT: Once = Once::new();
     let stepmark = Path::new(env!("CARGO_BIN_EXE_stepmark"));
-    build(&BUILT, &["-p", "stepmark-engine", "-p", "stepmark-handlers-rust"]);
+    build(&BUILT, &["--workspace", "--bins"]);
     program.command.env("STEPMARK_BIN_DIR", stepmark.parent().unwrap());
     program
 }

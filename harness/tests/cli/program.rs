@@ -189,6 +189,6 @@ pub fn build(once: &Once, arguments: &[&str]) {
 
 fn scripted_cluster() -> PathBuf {
     static BUILT: Once = Once::new();
-    build(&BUILT, &["-p", "stepmark-harness", "--example", "scripted_cluster"]);
+    build(&BUILT, &["--workspace", "--example", "scripted_cluster"]);
     Path::new(env!("CARGO_BIN_EXE_stepmark")).with_file_name("examples/scripted_cluster")
 }

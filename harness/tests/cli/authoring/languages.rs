@@ -9,13 +9,17 @@ use super::{ROOT, cargo, change, copy, new, run};
 
 const SHAPES: [&str; 4] = ["linear", "diamond", "decision", "batch"];
 
-/// The worker core as this language's library, which all have been built by one call.
-fn library(language: &str) -> PathBuf {
+/// Builds the worker core as each language's library: the first that asks, and before anybody has
+/// cargo at work on something else, which would be waited for.
+pub fn build_libraries() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let (built, said) = cargo(Path::new(ROOT), &["build", "--quiet", "--workspace", "--lib"]);
         assert!(built, "{said}");
     });
+}
+
+fn library(language: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join(format!("debug/libstepmark_{language}.so"))
 }
@@ -29,6 +33,7 @@ fn each_shape_s_test_tells_what_is_wrong(
     changes: [(&str, &str); 4],
     [passed, failed]: [&str; 2],
 ) {
+    build_libraries();
     let root = copy(
         &format!("authored_{language}"),
         &["Makefile", "engine/bindings", "fixtures", "scenarios"],
