@@ -71,6 +71,9 @@ pub struct Scenario {
     pub oracle: Oracle,
     /// Stages that cannot overlap: the longest path, in steps.
     pub sequential_stages: u32,
+    /// Steps of its template that choose or make others, once a task: decisions and batchable ones.
+    /// Nothing where the template is not known.
+    pub expansions: Option<u32>,
     /// What a task is so many of, where tasks are not what a reader wants counted.
     pub items: Option<Items>,
     /// What a task may cost.

@@ -43,6 +43,9 @@ pub struct Subject {
     pub tasks_a_sample: u32,
     /// Stages that cannot overlap: the longest path, in steps.
     pub sequential_stages: u32,
+    /// Steps of the template that choose or make others; nothing where it is not known.
+    #[serde(default)]
+    pub expansions: Option<u32>,
     /// What a task consists of.
     pub items: Option<Items>,
     /// What a task may cost on this cluster.
@@ -76,6 +79,7 @@ impl Subject {
             warmup: plan.warmup,
             tasks_a_sample: scenario.tasks_a_sample,
             sequential_stages: scenario.sequential_stages,
+            expansions: scenario.expansions,
             items: scenario.items.clone(),
             budget: scenario.budget.on(plan.on),
             declared: scenario.declared.clone(),

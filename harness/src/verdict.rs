@@ -14,7 +14,7 @@ use crate::difference::{Difference, PAIRS_MIN};
 use crate::distribution::Distribution;
 use crate::floor::{DRIFT_RATIO_MAX, FloorSummary, OwnFloor};
 use crate::recorder::{LatencyMs, Recorder};
-use crate::statements;
+use crate::statements::{self, Counted};
 use crate::step_time::StepTime;
 use crate::subject::Subject;
 use crate::work::{Accounts, Work};
@@ -181,9 +181,13 @@ fn add_verdict(report: &mut RunReport, subject: &Subject, seen: &Observations) {
     }
     report.budget = budget::judge_counts(&subject.budget, &seen.accounts);
     if let Some(declared) = &subject.declared {
-        let counts_bind = report.is_plainest();
-        let seen = &seen.accounts.statements;
-        report.budget.extend(statements::judge(declared, subject.broker, counts_bind, seen));
+        let run = Counted {
+            broker: subject.broker,
+            counts_bind: report.is_plainest(),
+            expansions: subject.expansions,
+            statements: &seen.accounts.statements,
+        };
+        report.budget.extend(statements::judge(declared, run));
     }
     if subject.counts_nested {
         report.notes.push("statements inside functions were counted, which takes time".to_owned());

@@ -8,7 +8,7 @@ use comfy_table::presets::NOTHING;
 
 use super::{GOOD, INVALID, complain, root};
 use crate::scenario::{self, Oracle, Scenario, ScenarioError};
-use crate::statements::Declared;
+use crate::statements::{Counted, Declared};
 
 /// Where the engine has its statements, a file each.
 const STATEMENTS: &str = "engine/sql";
@@ -74,8 +74,19 @@ fn statements(folder: &Path) -> u8 {
         Ok(besides) => besides,
         Err(error) => return complain(INVALID, &format!("{STATEMENTS}: {error}")),
     };
-    let runs = report.runs.iter().map(|run| (run.broker, run.is_plainest(), &run.statements[..]));
-    match serde_json::to_string_pretty(&Declared::from_runs(major, runs, &besides)) {
+    let scenarios = match read(&root(), &[]) {
+        Ok(scenarios) => scenarios,
+        Err(error) => return complain(INVALID, &error),
+    };
+    let expansions = |name: &str| scenarios.iter().find(|one| one.name == name)?.expansions;
+    let runs = report.runs.iter().map(|run| Counted {
+        broker: run.broker,
+        counts_bind: run.is_plainest(),
+        expansions: expansions(&run.scenario),
+        statements: &run.statements,
+    });
+    let declared = Declared::from_runs(major, &runs.collect::<Vec<_>>(), &besides);
+    match serde_json::to_string_pretty(&declared) {
         Ok(text) => println!("{text}"),
         Err(error) => return complain(INVALID, &error),
     }

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use stepmark_workflow::Template;
 use stepmark_workflow::template::is_name;
 use stepmark_workflow::yaml::{self, Diagnostic, Fields, Findings, Node, quoted};
+use stepmark_workflow::{StepType, Template};
 
 use super::{Items, Scenario, bounds, cases, compare, workflow};
 use crate::workload::Text;
@@ -150,11 +150,18 @@ fn read(
         inputs,
         oracle,
         sequential_stages: stages?,
+        expansions: whole.template.map(expansions),
         items: items.flatten(),
         budget: budget.flatten().unwrap_or_default(),
         declared: None,
         published: published.flatten(),
     })
+}
+
+fn expansions(template: &Template) -> u32 {
+    let expand = [StepType::Decision, StepType::Batchable];
+    let count = template.steps.iter().filter(|step| expand.contains(&step.step_type)).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn name(

@@ -167,6 +167,7 @@ impl Trial {
             warmup: WARMUP,
             tasks_a_sample: 1,
             sequential_stages: 1,
+            expansions: None,
             items: None,
             budget: Budget::default(),
             declared: None,
