@@ -97,12 +97,13 @@ impl Bound {
         let [a_task, a_message] = [most(|run| run.a_task), most(|run| run.a_message)];
         let differ = |most: f64, least: f64| most > least * CALLS_SLACK;
         let with_slack = |calls: f64| (calls * CALLS_SLACK * 1_000.0).ceil() / 1_000.0;
-        let is_told = runs.len() >= RUNS_MIN && with_slack(a_message) > RARE_CALLS_MAX;
+        let is_rare = with_slack(a_message) <= RARE_CALLS_MAX;
         let by_expansion: Option<Vec<f64>> = runs.iter().map(|run| run.an_expansion).collect();
-        if let Some(calls) = by_expansion.filter(|_| is_told && some_expand_nothing) {
+        if let Some(calls) = by_expansion.filter(|_| !is_rare && some_expand_nothing) {
             return Bound::Expansion(with_slack(calls.into_iter().fold(0.0, f64::max)));
         }
-        let is_by_task = is_told
+        let is_by_task = runs.len() >= RUNS_MIN
+            && !is_rare
             && !differ(a_task, least(|run| run.a_task))
             && differ(a_message, least(|run| run.a_message));
         match is_by_task {
