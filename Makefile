@@ -38,16 +38,15 @@ gate: setup ## judge budgets; BASE=REV: latencies too, in turns; BASELINE=DIR, R
 	@target/release/stepmark gate $(if $(BASE),--base $(BASE)) \
 		$(if $(BASELINE),--baseline $(BASELINE)) $(if $(REPORT),--report $(REPORT))
 
-test: setup ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
+test: setup built ## run all tests on private servers, also in containers (or STEPMARK_TEST_DOCKER=off)
 	@sh harness/servers/setup.sh --test
-	@$(CARGO) build --workspace --lib --bins --examples
 	@$(CARGO) test --workspace
 	@$(MAKE) --no-print-directory -j3 --output-sync=target \
 		test-report test-backends test-python test-ruby test-typescript
 
-# What the tests of other languages, and those below, run.
+# What tests run, before the first of them.
 built:
-	@$(CARGO) build --quiet --workspace --lib --bins --examples
+	@$(CARGO) build --workspace --lib --bins --examples
 
 # Not the folder as a whole: the tests of the harness leave copies of the project in target/.
 PYTHON_TESTS := engine/bindings/python/tests scenarios/handlers/python
@@ -109,5 +108,5 @@ clean: ## remove what was built and the reports of runs
 	@$(CARGO) clean
 	@rm -rf reports/latest reports/runs
 
-.PHONY: help setup bench gate test built test-backends test-python test-ruby test-typescript test-report \
-	bindings image lint up doctor openapi schema clean
+.PHONY: help setup bench gate test built test-python test-ruby test-typescript test-report \
+	test-backends bindings image lint up doctor openapi schema clean

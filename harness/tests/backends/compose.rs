@@ -89,9 +89,6 @@ impl Drop for Compose<'_> {
 /// Builds the images, over bases that are made here.
 fn build_images(daemon: &Daemon) {
     build_engine();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "-q", "--workspace", "--lib"]);
-    assert!(cargo.status().unwrap().success());
     for (kind, image) in [("base", BASE), ("ruby", RUBY), ("python", PYTHON)] {
         daemon.make_image(kind, image);
     }

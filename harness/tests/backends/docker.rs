@@ -14,13 +14,13 @@ use crate::owner::{Owner, gone, wait_until};
 
 pub const STEPMARK: &str = env!("CARGO_BIN_EXE_stepmark");
 
-/// The engine of this tree, beside the program under test: cargo builds no other package's programs
-/// for a test.
+/// The engine of this tree and its languages' libraries, beside the program under test: cargo
+/// builds nothing of another package for a test.
 pub fn build_engine() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "-q", "--workspace", "--bins"]);
+        cargo.args(["build", "-q", "--workspace", "--lib", "--bins"]);
         assert!(cargo.status().unwrap().success());
     });
 }
